@@ -253,3 +253,21 @@ def _plain(kind: Any, value: Any) -> Any:
 def as_dict(knobs: Any) -> dict[str, Any]:
     """The knobs as plain values, for manifests and keys."""
     return dataclasses.asdict(knobs)
+
+
+SECTIONS: dict[str, type] = {
+    "DemoPhotos": DemoPhotosKnobs,
+    "Dataset": DatasetKnobs,
+    "Patches": PatchesKnobs,
+    "Classifier": ClassifierKnobs,
+    "PatchMaps": PatchMapsKnobs,
+    "Cams": CamsKnobs,
+    "ThresholdMaps": ThresholdMapsKnobs,
+    "PseudoLabels": PseudoLabelsKnobs,
+    "CrfLabels": CrfLabelsKnobs,
+    "Segmenter": SegmenterKnobs,
+    "Predictions": PredictionsKnobs,
+    "Scores": ScoresKnobs,
+    "Tables": TablesKnobs,
+    "Execution": ExecutionKnobs,
+}

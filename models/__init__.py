@@ -1,0 +1,46 @@
+"""The networks by name. Importing this package is instant: torch is loaded by the first network built."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from models.resnet import Classifier
+
+CLASSIFIERS = ("resnet18", "resnet50", "resnet101", "resnet152")
+
+# A new segmenter is one line here and one module with `build(**options) -> nn.Module`, a PaddedSegmenter.
+SEGMENTERS = {"unet": "models.unet"}
+
+
+def build_classifier(arch: str, *, head: str, weights: str | Mapping[str, Tensor], pixels: str) -> Classifier:
+    """A ResNet with two outputs: see `models.resnet`. The caller seeds the random weights.
+
+    `weights` is "none", "imagenet", or a state dict with torchvision's names, whose `fc` is left out.
+    """
+    if arch not in CLASSIFIERS:
+        raise ValueError(f"classifier {arch!r}; known: {', '.join(CLASSIFIERS)}")
+    from models import resnet
+
+    return resnet.build(arch, head=head, weights=weights, pixels=pixels)
+
+
+def build_segmenter(name: str, **options: Any) -> nn.Module:
+    """A network that turns N×3×H×W in [0, 1], of any H and W, into logits: see `models.wrapper`.
+
+    The options are the arguments of its module's `build`, all of them required.
+    """
+    if name not in SEGMENTERS:
+        raise ValueError(f"segmenter {name!r}; known: {', '.join(SEGMENTERS)}")
+    build = importlib.import_module(SEGMENTERS[name]).build
+    allowed = list(inspect.signature(build).parameters)
+    if set(options) != set(allowed):
+        given = ", ".join(sorted(options)) or "none"
+        raise ValueError(f"options of segmenter {name!r}: {given}; wanted, each once: {', '.join(allowed)}")
+    network: nn.Module = build(**options)
+    return network

@@ -1,0 +1,88 @@
+"""ResNet classifiers (He et al. 2016) cut in two: features, and the head that pools and judges them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torchvision
+from torch import Tensor, nn
+
+from models.wrapper import Normalise
+
+DENSE_UNITS = 1000  # of the authors' code, not a knob: its name is part of the choice `dense1000`
+MENTIONED = 3  # differences named in an error, of possibly hundreds
+
+
+class Classifier(nn.Module):
+    """N×3×H×W, RGB in [0, 1] → N×2 logits; class 1 is crack. Any size from 32 px."""
+
+    def __init__(self, trunk: nn.Module, head: nn.Module, *, pixels: str) -> None:
+        super().__init__()
+        self.normalise = Normalise(pixels)
+        self.trunk = trunk
+        self.head = head
+
+    def features(self, batch: Tensor) -> Tensor:
+        """N×C×⌈H/32⌉×⌈W/32⌉, all ≥ 0: the output of the last stage."""
+        features: Tensor = self.trunk(self.normalise(batch))
+        return features
+
+    def forward(self, batch: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.features(batch))
+        return logits
+
+
+def build(arch: str, *, head: str, weights: str | Mapping[str, Tensor], pixels: str) -> Classifier:
+    """See `models.build_classifier`. head: "linear", or "dense1000" (Dense 1000 ReLU, Dense 2)."""
+    full = torchvision.models.get_model(arch, weights=None)
+    stages = [(name, child) for name, child in full.named_children() if name not in ("avgpool", "fc")]
+    trunk = nn.Sequential()
+    for name, stage in stages:
+        trunk.add_module(name, stage)  # keeps torchvision's names, so its weights fit
+    if weights != "none":
+        load_trunk(trunk, imagenet_weights(arch) if isinstance(weights, str) else weights)
+    return Classifier(trunk, build_head(head, full.fc.in_features), pixels=pixels)
+
+
+def build_head(head: str, channels: int) -> nn.Module:
+    pooled: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    if head == "linear":
+        return nn.Sequential(*pooled, nn.Linear(channels, 2))
+    if head == "dense1000":
+        return nn.Sequential(*pooled, nn.Linear(channels, DENSE_UNITS), nn.ReLU(), nn.Linear(DENSE_UNITS, 2))
+    raise ValueError(f"head {head!r}; allowed: 'linear', 'dense1000'")
+
+
+def imagenet_weights(arch: str) -> Mapping[str, Tensor]:
+    """torchvision's first ImageNet weights (V1): trained as in the ResNet paper, there for every depth."""
+    source = torchvision.models.get_model_weights(arch)["IMAGENET1K_V1"]
+    try:
+        weights: Mapping[str, Tensor] = source.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as reason:  # no network, no writable cache; a damaged download
+        raise ValueError(
+            f"ImageNet weights of {arch} from {source.url} ({reason}); "
+            'download them elsewhere and set weights = "<path of the file>", or set weights = "none"'
+        ) from reason
+    return weights
+
+
+def load_trunk(trunk: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """All weights but `fc`, which belongs to ImageNet's classes; any other difference is an error."""
+    wanted = trunk.state_dict()
+    given = {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}
+    # Counters of batches came late to torchvision's files and are not used where a momentum is set.
+    missing = {name for name in wanted.keys() - given.keys() if not name.endswith("num_batches_tracked")}
+    differences = [f"{name} is missing" for name in sorted(missing)]
+    differences += [f"{name} is unknown" for name in sorted(given.keys() - wanted.keys())]
+    differences += [
+        f"{name} is {tuple(given[name].shape)}, not {tuple(wanted[name].shape)}"
+        for name in sorted(wanted.keys() & given.keys())
+        if given[name].shape != wanted[name].shape
+    ]
+    if differences:
+        more = f" and {len(differences) - MENTIONED} more" if len(differences) > MENTIONED else ""
+        raise ValueError(
+            f"weights that do not fit: {'; '.join(differences[:MENTIONED])}{more}; "
+            "wanted: a state dict of the same ResNet with torchvision's names"
+        )
+    trunk.load_state_dict(given, strict=False)

@@ -1,0 +1,80 @@
+"""Square windows over an image: padding so that they fit, cutting them out, averaging where they overlap."""
+
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from pipeline.ops.types import Map
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def pad_to_multiple(array: npt.NDArray[Scalar], multiple_px: int) -> npt.NDArray[Scalar]:
+    """Mirror the bottom and right (border pixel not repeated) until both sides are multiples.
+
+    A side of 1 px has nothing to mirror: its pixel is repeated.
+    """
+    _check_window(multiple_px, multiple_px)
+    return _pad(array, *(-side % multiple_px for side in array.shape[:2]))
+
+
+def pad_to_windows(array: npt.NDArray[Scalar], window_px: int, stride_px: int) -> npt.NDArray[Scalar]:
+    """Mirror the bottom and right until a window ends exactly at the border; at least one window fits."""
+    _check_window(window_px, stride_px)
+    missing = (max(window_px - side, (window_px - side) % stride_px) for side in array.shape[:2])
+    return _pad(array, *missing)
+
+
+def _pad(array: npt.NDArray[Scalar], bottom: int, right: int) -> npt.NDArray[Scalar]:
+    if 0 in array.shape:
+        raise ValueError(f"an array of shape {array.shape}; at least one pixel is needed")
+    return np.pad(array, [(0, bottom), (0, right)] + [(0, 0)] * (array.ndim - 2), mode="reflect")
+
+
+def window_starts(length_px: int, window_px: int, stride_px: int) -> list[int]:
+    """First pixel of every window that lies within `length_px`, in order; empty when not even one does."""
+    _check_window(window_px, stride_px)
+    return list(range(0, length_px - window_px + 1, stride_px))
+
+
+def cut_windows(array: npt.NDArray[Scalar], window_px: int, stride_px: int) -> npt.NDArray[Scalar]:
+    """All windows as a read-only view: H×W[×C] → (rows, cols, window, window[, C]), nothing is copied.
+
+    The windows must reach the border exactly: see `pad_to_windows`.
+    """
+    _check_window(window_px, stride_px)
+    if any(side < window_px or (side - window_px) % stride_px for side in array.shape[:2]):
+        raise ValueError(
+            f"{array.shape[0]}×{array.shape[1]} px for windows of {window_px} px every {stride_px} px; "
+            "pad the array first, with pad_to_windows"
+        )
+    windows = sliding_window_view(array, (window_px, window_px), axis=(0, 1))[::stride_px, ::stride_px]
+    return np.moveaxis(windows, (-2, -1), (2, 3))
+
+
+def mean_of_overlaps(values: npt.NDArray[np.floating], window_px: int, stride_px: int) -> Map:
+    """Value per window (rows, cols) → per cell of stride×stride px: the mean of the windows that cover it.
+
+    With n = window / stride, cell (r, c) is covered by windows r−n+1 … r, c−n+1 … c, fewer at the borders.
+    """
+    _check_window(window_px, stride_px)
+    if window_px % stride_px:
+        raise ValueError(f"windows of {window_px} px every {stride_px} px; the stride must divide the window")
+    span = window_px // stride_px
+    rows, cols = values.shape
+    total = np.zeros((rows + span - 1, cols + span - 1))
+    covering = np.zeros_like(total)
+    for row, col in np.ndindex(span, span):
+        total[row : row + rows, col : col + cols] += values
+        covering[row : row + rows, col : col + cols] += 1
+    return (total / covering).astype(np.float32)
+
+
+def _check_window(window_px: int, stride_px: int) -> None:
+    if not 1 <= stride_px <= window_px:
+        raise ValueError(
+            f"windows of {window_px} px every {stride_px} px; "
+            "the stride must be at least 1 and at most the window, or pixels would belong to no window"
+        )

@@ -1,0 +1,28 @@
+"""Maps and masks → scores of a data set, of each image, and along the thresholds (method, section 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pipeline.ops.scores import ScoreSheet, classification_scores
+
+CRACK_PROBABILITY = 0.5  # the two classes are equally likely: the only threshold that an arg-max has
+
+
+def score_maps(
+    pairs: Iterable[tuple[str, NDArray[Any], NDArray[np.bool_]]], *, empty: Literal["zero", "one", "skip"]
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """(summary, one row per image, one row per threshold) of (name, map, mask) triples, read once."""
+    sheet = ScoreSheet(empty=empty)
+    rows = [{"id": name, **sheet.add(prediction, mask)} for name, prediction, mask in pairs]
+    return {**sheet.totals(), "empty": empty}, pd.DataFrame(rows), pd.DataFrame(sheet.curve())
+
+
+def score_patches(labels: NDArray[Any], probabilities: NDArray[np.float32]) -> dict[str, Any]:
+    """F1, precision, recall, AUC and confusion counts of a patch classifier."""
+    return classification_scores(labels.astype(bool), probabilities, CRACK_PROBABILITY)

@@ -1,0 +1,64 @@
+"""The tasks a user names: `luigi --module tasks RunAll --dataset demo`. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import sys
+
+import luigi.configuration
+
+from tasks import command_line, console, settings
+from tasks.base import Execution, Experiment, Stage
+from tasks.cams import Cams
+from tasks.classifier import Classifier
+from tasks.crf_labels import CrfLabels
+from tasks.dataset import Dataset
+from tasks.demo_photos import DemoPhotos
+from tasks.errors import HairlineError, SettingsError, StageError
+from tasks.inspection import Inspect
+from tasks.patch_maps import PatchMaps
+from tasks.patches import Patches
+from tasks.predictions import Predictions
+from tasks.pseudo_labels import PseudoLabels
+from tasks.run_all import RunAll
+from tasks.scores import Scores
+from tasks.segmenter import Segmenter
+from tasks.tables import Tables
+from tasks.threshold_maps import ThresholdMaps
+from tasks.upkeep import Compare, Gc, Invalidate, Plan, Verify
+
+__all__ = [
+    "Cams",
+    "Classifier",
+    "Compare",
+    "CrfLabels",
+    "Dataset",
+    "DemoPhotos",
+    "Execution",
+    "Experiment",
+    "Gc",
+    "HairlineError",
+    "Inspect",
+    "Invalidate",
+    "PatchMaps",
+    "Patches",
+    "Plan",
+    "Predictions",
+    "PseudoLabels",
+    "RunAll",
+    "Scores",
+    "Segmenter",
+    "SettingsError",
+    "Stage",
+    "StageError",
+    "Tables",
+    "ThresholdMaps",
+    "Verify",
+]
+
+if command_line.is_luigi(sys.argv):
+    luigi.configuration.add_config_path(str(settings.ROOT / "luigi.cfg"))  # also when started from another folder
+    console.set_up_logging()
+    try:
+        command_line.check(sys.argv)
+    except SettingsError as error:
+        command_line.stop_with(error)

@@ -1,0 +1,29 @@
+"""DemoPhotos: the built-in data set, generated from a seed; no photo is shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline import knobs
+from tasks import files
+from tasks.base import Stage
+from tasks.cache import Draft
+
+
+class DemoPhotos(Stage):
+    """images/<split>/….png and masks/<split>/….png, as a user's own folder would look."""
+
+    def make(self, draft: Draft) -> str:
+        from pipeline.synthetic import demo_photos
+
+        wanted: knobs.DemoPhotosKnobs = self.knobs
+        total = sum((wanted.train_images, wanted.val_images, wanted.test_images))
+        with self.progress() as progress:
+            for done, photo in enumerate(demo_photos(wanted), start=1):
+                files.write_png(draft.path(f"images/{photo.name}.png"), photo.image_rgb)
+                files.write_png(draft.path(f"masks/{photo.name}.png"), photo.mask)
+                progress(done, total)
+        return f"{total} photos with exact masks, from seed {wanted.seed}"
+
+    def photos_root(self) -> Path:
+        return self.entry.folder

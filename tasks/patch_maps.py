@@ -1,0 +1,72 @@
+"""PatchMaps: the classifier's crack probability, window by window, as one small grid per image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import luigi
+import numpy as np
+from numpy.typing import NDArray
+
+import models
+from tasks import files
+from tasks.base import SPLITS, Stage, one_of
+from tasks.cache import Draft
+from tasks.classifier import Classifier
+from tasks.dataset import Dataset, Photo
+from tasks.trained import NetworkStage
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class LocalizingStage(NetworkStage):
+    """A stage that asks the classifier where in each image of a split the crack is."""
+
+    arch = luigi.Parameter(default="", positional=False, description="|".join(models.CLASSIFIERS))
+    split = luigi.Parameter(default="train", positional=False, description="|".join(SPLITS))
+    axis_names = ("split",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        one_of(self.split, SPLITS, "split")
+
+    def upstream(self) -> Mapping[str, Stage]:
+        return {"dataset": self.sibling(Dataset), "classifier": self.sibling(Classifier, arch=self.arch)}
+
+    def photos(self) -> tuple[Photo, ...]:
+        return self.sibling(Dataset).photos(self.split)
+
+    def make(self, draft: Draft) -> str:
+        device = self.device(threads=1)
+        model = self.sibling(Classifier, arch=self.arch).model().to(device)
+        photos = {photo.id: photo for photo in self.photos()}
+
+        def work(name: str) -> None:
+            device = self.device(threads=1)  # in the worker process too
+            files.write_array(draft.path(f"{name}.npy"), self.localize(model, photos[name].image(), device))
+
+        self.for_each(list(photos), lambda name: f"{name}.npy", draft, work)
+        return f"{len(photos)} maps"
+
+    def localize(self, model: nn.Module, image_rgb: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
+        """The small map of one image."""
+        raise TypeError(f"{self.stage()} has no localize(); write one")
+
+    def small_map(self, name: str) -> NDArray[np.float32]:
+        return files.read_array(self.entry.folder / f"{name}.npy")
+
+
+class PatchMaps(LocalizingStage):
+    def localize(self, model: nn.Module, image_rgb: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
+        from pipeline.classifier_to_patch_maps import patch_map
+
+        return patch_map(model, image_rgb, self.knobs, device=device)
+
+    def map(self, name: str, shape_hw: tuple[int, int]) -> NDArray[np.float32]:
+        """float32 H×W in [0, 1]."""
+        from pipeline.classifier_to_patch_maps import patch_map_to_image
+
+        return patch_map_to_image(self.small_map(name), shape_hw, self.knobs)

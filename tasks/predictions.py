@@ -1,0 +1,65 @@
+"""Predictions: a trained segmenter's probability maps for the test images of any data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import luigi
+import numpy as np
+from numpy.typing import NDArray
+
+import models
+from tasks import files
+from tasks.base import SPLITS, Stage, one_of
+from tasks.cache import Draft
+from tasks.dataset import Dataset
+from tasks.segmenter import LABELS, Segmenter
+from tasks.trained import NetworkStage
+
+
+class Predictions(NetworkStage):
+    """`target` is the data set that is segmented, `dataset` the one that was trained on."""
+
+    segmenter = luigi.Parameter(description="|".join(models.SEGMENTERS))
+    labels = luigi.Parameter(description="|".join(LABELS))
+    arch = luigi.Parameter(default="", positional=False, description="|".join(models.CLASSIFIERS))
+    target = luigi.Parameter(default="", positional=False, description="a data set; '' = the one trained on")
+    split = luigi.Parameter(default="test", positional=False, description="|".join(SPLITS))
+    axis_names = ("split",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        one_of(self.split, SPLITS, "split")
+
+    def trained(self) -> Segmenter:
+        return self.sibling(Segmenter, segmenter=self.segmenter, labels=self.labels, arch=self.arch)
+
+    def target_dataset(self) -> Dataset:
+        return target_of(self, self.target)
+
+    def upstream(self) -> Mapping[str, Stage]:
+        return {"segmenter": self.trained(), "target": self.target_dataset()}
+
+    def make(self, draft: Draft) -> str:
+        from pipeline.segmenter_to_predictions import predict
+
+        device = self.device(threads=1)
+        model = self.trained().model().to(device)
+        photos = {photo.id: photo for photo in self.target_dataset().photos(self.split)}
+
+        def work(name: str) -> None:
+            device = self.device(threads=1)  # in the worker process too
+            files.write_png(draft.path(f"{name}.png"), predict(model, photos[name].image(), self.knobs, device=device))
+
+        self.for_each(list(photos), lambda name: f"{name}.png", draft, work)
+        return f"{len(photos)} maps"
+
+    def map(self, name: str) -> NDArray[Any]:
+        """uint8 or uint16 H×W."""
+        return files.read_png(self.entry.folder / f"{name}.png")
+
+
+def target_of(stage: Stage, target: str) -> Dataset:
+    """The data set that is tested on: the experiment's own, or another with its own settings file."""
+    return Dataset(dataset=target) if target and target != stage.dataset else stage.sibling(Dataset)

@@ -1,0 +1,96 @@
+"""RunAll: the whole road; its tables are laid out under a path that stays the same."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tasks import cache, console, files, settings
+from tasks.base import Experiment, git_commit, package_versions
+from tasks.errors import StageError
+from tasks.tables import PUBLISHED, Tables, walk
+
+
+class Question(Experiment):
+    """A task that answers something each time it is asked; nothing of it is cached."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.answered = False
+
+    def complete(self) -> bool:
+        return self.answered
+
+    def run(self) -> None:
+        try:
+            self.answer()
+        except OSError as error:
+            raise StageError(cache.say_os_error(error, settings.outputs_folder(), 1_000_000)) from error
+        self.answered = True
+
+    def answer(self) -> None:
+        raise TypeError(f"{type(self).__name__} has no answer(); write one")
+
+
+class RunAll(Question):
+    """Everything: `luigi --module tasks RunAll --dataset demo`."""
+
+    def tables(self) -> Tables:
+        return self.sibling(Tables)
+
+    def requires(self) -> list[Tables]:
+        return [self.tables()]
+
+    def answer(self) -> None:
+        folder = self.published_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in PUBLISHED:
+            files.write_bytes(folder / name, self.tables().entry.checked(name).read_bytes())
+        files.write_table(folder / "timings.csv", timings(self.tables()))
+        files.write_json(folder / "provenance.json", self._provenance())
+        self._show(folder)
+
+    def published_folder(self) -> Path:
+        """outputs/tables/<dataset>, and a folder of its own for each other recipe or variant."""
+        name = "-".join(part for part in (self.dataset, self.recipe, self.variant) if part)
+        return settings.outputs_folder() / "tables" / name
+
+    def _provenance(self) -> dict[str, Any]:
+        manifest = self.tables().entry.manifest()
+        return {
+            "command": shlex.join(["luigi", *sys.argv[1:]]),
+            "published": datetime.now(UTC).isoformat(timespec="seconds"),
+            "computed": manifest["created"],
+            "recipe": self.recipe or "as configs/ say",
+            "host": console.host(),
+            "packages": package_versions(),
+            "git": git_commit(),
+            "tables": self.tables().entry.name,
+        }
+
+    def _show(self, folder: Path) -> None:
+        from pipeline import scores_to_tables as to_tables
+
+        compared = files.read_table(folder / "comparison.csv")
+        quality = folder / "label_quality.csv"
+        print(f"\nSegmenters trained on full masks (FSV), CRF labels (CRF), pseudo labels (WSV) of {self.dataset}")
+        print(to_tables.aligned(compared, to_tables.comparison_columns("ods")))
+        if quality.stat().st_size > 1:
+            print("\nThe labels themselves, against the masks")
+            print(to_tables.aligned(files.read_table(quality), to_tables.LABEL_COLUMNS))
+        print(f"\nAll tables: {folder}", flush=True)
+
+
+def timings(tables: Tables) -> Any:
+    """Seconds of every stage behind the tables, as its manifest recorded them."""
+    import pandas as pd
+
+    rows = []
+    for stage in walk(tables):
+        manifest = stage.entry.manifest() if stage.complete() else {}
+        facts = {name: manifest.get(name, "") for name in ("seconds", "created", "host", "result")}
+        rows.append({"stage": stage.stage(), **stage.axes, "key": stage.short_key, **facts})
+    return pd.DataFrame(rows).fillna("")

@@ -1,0 +1,77 @@
+"""Scores: ODS, OIS, AP of predictions or of labels against masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import luigi
+from numpy.typing import NDArray
+
+import models
+from tasks import files
+from tasks.base import SPLITS, Stage
+from tasks.cache import Draft
+from tasks.dataset import Dataset, Photo
+from tasks.errors import StageError
+from tasks.labels import LabelStage
+from tasks.predictions import Predictions, target_of
+from tasks.segmenter import LABELS, label_stage
+from tasks.threshold_maps import ThresholdMaps
+
+SUMMARY = "summary.json"
+
+
+class Scores(Stage):
+    """Without a segmenter the labels themselves are scored; `labels = threshold` is thresholding alone."""
+
+    labels = luigi.Parameter(description="|".join((*LABELS, "threshold")))
+    segmenter = luigi.Parameter(default="", positional=False, description="|".join(models.SEGMENTERS))
+    arch = luigi.Parameter(default="", positional=False, description="|".join(models.CLASSIFIERS))
+    target = luigi.Parameter(default="", positional=False, description="a data set; '' = the one trained on")
+    split = luigi.Parameter(default="test", positional=False, description="|".join(SPLITS))
+    axis_names = ("segmenter", "labels", "split")
+
+    def maps(self) -> Predictions | LabelStage | ThresholdMaps:
+        """The stage whose maps are scored."""
+        if self.segmenter:
+            axes = {"segmenter": self.segmenter, "labels": self.labels, "arch": self.arch}
+            return self.sibling(Predictions, **axes, target=self.target, split=self.split)
+        if self.labels == "threshold":
+            return self.sibling(ThresholdMaps, split=self.split)
+        return label_stage(self, self.labels, self.arch, self.split)
+
+    def target_dataset(self) -> Dataset:
+        return target_of(self, self.target)
+
+    def upstream(self) -> Mapping[str, Stage]:
+        return {"maps": self.maps(), "target": self.target_dataset()}
+
+    def make(self, draft: Draft) -> str:
+        from pipeline.predictions_to_scores import score_maps
+
+        photos = [photo for photo in self.target_dataset().photos(self.split) if photo.mask_path]
+        if not photos:
+            raise StageError(f"no {self.split} image of {self.target_dataset().dataset} has a mask; nothing can be scored")
+        summary, by_image, curve = score_maps(self._pairs(photos), empty=self.knobs.empty)
+        files.write_json(draft.path(SUMMARY), summary)
+        files.write_table(draft.path("by_image.csv"), by_image)
+        files.write_table(draft.path("curve.csv"), curve)
+        return f"ODS {summary['ods']:.4f}  OIS {summary['ois']:.4f}  AP {summary['ap']:.4f}"
+
+    def _pairs(self, photos: list[Photo]) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:
+        stage = self.maps()
+        with self.progress() as progress:
+            for done, photo in enumerate(photos, start=1):
+                mask = photo.mask()
+                if mask is not None:
+                    yield photo.id, _map_of(stage, photo.id), mask
+                progress(done, len(photos))
+
+    def summary(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = files.read_json(self.entry.checked(SUMMARY))
+        return loaded
+
+
+def _map_of(stage: Predictions | LabelStage | ThresholdMaps, name: str) -> NDArray[Any]:
+    return stage.label(name) if isinstance(stage, LabelStage) else stage.map(name)

@@ -1,0 +1,123 @@
+"""A tiny data set of its own for each test that runs stages: seconds instead of minutes, the same road."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "datasets"
+
+TINY = """
+recipe = "quick"
+
+[DemoPhotos]
+train_images = 6
+val_images = 1
+test_images = 3
+uncracked_share = 0.2
+
+[Dataset]
+layout = "synthetic"
+
+[Patches]
+stride_px = 128
+
+[Classifier]
+epochs = 2
+batch_size = 8
+samples_per_epoch = 16
+precision = "float32"
+
+[Segmenter]
+epochs = 2
+batch_size = 2
+samples_per_epoch = 4
+crop_px = 64
+precision = "float32"
+
+[Segmenter.options.unet]
+width = 4
+
+[PatchMaps]
+precision = "float32"
+
+[PseudoLabels]
+min_crack_pixels = 0
+
+[CrfLabels]
+min_crack_pixels = 0
+
+[Execution]
+device = "cpu"
+threads = 1
+processes = 1
+
+[variants.two_classes.ThresholdMaps]
+classes = 2
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workplace with a data set called tiny; returns its folder, with outputs/ and configs/ in it."""
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "tiny.toml").write_text(TINY)
+    monkeypatch.setenv("HAIRLINE_CONFIGS", str(tmp_path / "configs"))
+    monkeypatch.setenv("HAIRLINE_OUTPUTS", str(tmp_path / "outputs"))
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def fresh_settings() -> Iterator[None]:
+    """Settings and task instances are remembered within a process; every test starts without memories."""
+    from luigi.task_register import Register
+
+    from tasks import settings
+
+    settings.forget()
+    Register.clear_instance_cache()
+    yield
+    settings.forget()
+    Register.clear_instance_cache()
+
+
+Luigi = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def luigi_command() -> str:
+    """The luigi of the Python that runs the tests."""
+    beside = Path(sys.executable).with_name("luigi")
+    found = str(beside) if beside.exists() else shutil.which("luigi")
+    if found is None:
+        raise RuntimeError("no luigi command beside this Python; run make install")
+    return found
+
+
+@pytest.fixture
+def luigi_run(tiny: Path) -> Luigi:
+    """Runs `luigi --module tasks …` as a user would, in a process of its own."""
+
+    def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [luigi_command(), "--module", "tasks", *words],
+            cwd=ROOT,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    return run
+
+
+def published(folder: Path) -> dict[str, bytes]:
+    """The tables that must not depend on when and how they were computed."""
+    names = ("comparison.csv", "segmentation.csv", "label_quality.csv", "classifier.csv", "settings.csv", "summary.md")
+    return {name: (folder / "outputs" / "tables" / "tiny" / name).read_bytes() for name in names}

@@ -1,0 +1,137 @@
+"""Keys: changing one knob renames exactly its stage and what lies below it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import pytest
+from luigi.task_register import Register
+
+from pipeline import knobs
+from tasks import Experiment, Stage, Tables, settings
+from tasks.tables import walk
+
+# no key depends on where the data lie or on how they are computed
+NOT_IN_KEYS = {("Dataset", "root"), *(("Execution", name) for name in knobs.fields(knobs.ExecutionKnobs))}
+KNOBS = [(section, name) for section, schema in knobs.SECTIONS.items() for name in knobs.fields(schema)]
+OTHER_LISTS = {
+    "classifiers": ["resnet50"],
+    "segmenters": ["unet", "unet"],
+    "labels": ["full", "pseudo"],
+    "test_sets": ["self", "tiny"],
+}
+
+
+def other(annotation: Any, name: str, value: Any) -> Any:
+    """An allowed value that differs from `value`."""
+    if name in OTHER_LISTS:
+        return OTHER_LISTS[name]
+    if name == "options":
+        return {"unet": {**value["unet"], "width": value["unet"]["width"] + 1}}
+    if name == "layout":
+        return value  # another layout needs other data; its place in the key is tested below
+    if name == "weights":
+        return "imagenet" if value != "imagenet" else "none"
+    if get_origin(annotation) is Literal:
+        return next((option for option in get_args(annotation) if option != value), "another")
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return value + "x"
+    bounds = get_args(annotation)[1]
+    step = 1 if isinstance(value, int) else 1e-3
+    return value + step if value + step <= bounds.high else value - step
+
+
+def graph(**overrides: str) -> dict[tuple[str, ...], Stage]:
+    """Every stage of the tiny experiment, by what it is rather than by key."""
+    Register.clear_instance_cache()
+    root = Tables(dataset="tiny", **overrides)
+    return {(stage.stage(), *role(stage)): stage for stage in walk(root)}
+
+
+def role(stage: Stage) -> tuple[str, ...]:
+    names = ("arch", "split", "segmenter", "labels", "target")
+    return tuple(f"{name}={getattr(stage, name)}" for name in names if isinstance(getattr(stage, name, None), str))
+
+
+def below(stages: dict[tuple[str, ...], Stage], section: str) -> set[tuple[str, ...]]:
+    """The stages of that section, and all that rest on them."""
+    return {
+        name for name, stage in stages.items() if any(part.stage() == section for part in walk(stage))
+    }
+
+
+@pytest.mark.parametrize(("section", "name"), KNOBS, ids=[".".join(knob) for knob in KNOBS])
+def test_changing_a_knob_changes_the_keys_of_exactly_its_stage_and_all_below(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, section: str, name: str
+) -> None:
+    before = graph()
+    keys = {role: stage.key for role, stage in before.items()}
+    expected = set() if (section, name) in NOT_IN_KEYS or name == "layout" else below(before, section)
+    old = getattr(settings.resolve(section, "tiny", "", "", {}), name)
+    new = other(knobs.fields(knobs.SECTIONS[section])[name], name, old)
+    with_other_value(monkeypatch, section, name, new)
+    after = {role: stage.key for role, stage in graph().items()}
+    common = keys.keys() & after.keys()
+    changed = {role for role in common if keys[role] != after[role]}
+    assert changed == expected & common
+    assert expected == set() or changed, "the knob had no effect at all"
+
+
+def with_other_value(monkeypatch: pytest.MonkeyPatch, section: str, name: str, value: Any) -> None:
+    """As if the settings file said so."""
+    real = settings.resolve
+
+    def changed(asked: str, dataset: str, recipe: str, variant: str, given: Any) -> Any:
+        import dataclasses
+
+        resolved = real(asked, dataset, recipe, variant, given)
+        return dataclasses.replace(resolved, **{name: value}) if asked == section else resolved
+
+    monkeypatch.setattr(settings, "resolve", changed)
+
+
+def test_going_back_to_old_values_goes_back_to_old_keys(tiny: Path) -> None:
+    assert graph().keys() == graph().keys()
+    assert [stage.key for stage in graph().values()] == [stage.key for stage in graph().values()]
+
+
+def test_the_same_value_written_differently_has_the_same_key(tiny: Path) -> None:
+    from tasks import PseudoLabels
+
+    as_text = PseudoLabels(dataset="tiny", arch="resnet18", cam_weight="1").key
+    Register.clear_instance_cache()
+    assert PseudoLabels(dataset="tiny", arch="resnet18", cam_weight=1.0).key == as_text
+
+
+def test_options_of_one_segmenter_do_not_touch_the_others(tiny: Path) -> None:
+    from tasks import Segmenter
+
+    one = Segmenter(dataset="tiny", segmenter="unet", labels="full").key
+    Register.clear_instance_cache()
+    options = '{"another": {"width": 3}}'
+    assert Segmenter(dataset="tiny", segmenter="unet", labels="full", options=options).key == one
+
+
+def test_a_variant_that_changes_nothing_upstream_shares_the_upstream_entries(tiny: Path) -> None:
+    plain, varied = Tables(dataset="tiny"), Tables(dataset="tiny", variant="two_classes")
+    plain_keys = {(stage.stage(), stage.key) for stage in walk(plain)}
+    varied_stages = {stage.stage() for stage in walk(varied) if (stage.stage(), stage.key) not in plain_keys}
+    assert varied_stages == {"ThresholdMaps", "PseudoLabels", "Segmenter", "Predictions", "Scores", "Tables"}
+
+
+def test_a_raised_version_renames_the_stage_and_all_below(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tasks import ThresholdMaps
+
+    before = {role: stage.key for role, stage in graph().items()}
+    monkeypatch.setattr(ThresholdMaps, "version", ThresholdMaps.version + 1)
+    stages = graph()
+    changed = {role for role, stage in stages.items() if stage.key != before[role]}
+    assert changed == below(stages, "ThresholdMaps")
+
+
+def test_every_section_of_the_settings_belongs_to_a_stage_or_to_the_execution() -> None:
+    stages = {task.__name__ for task in Register._reg if issubclass(task, (Stage, Experiment))}
+    assert set(knobs.SECTIONS) - {"Execution"} <= stages

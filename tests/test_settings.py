@@ -1,0 +1,110 @@
+"""Settings: strict, in order, and every complaint says where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import knobs
+from tasks import settings
+from tasks.errors import SettingsError
+
+
+def rewrite(tiny: Path, old: str, new: str) -> None:
+    path = tiny / "configs" / "tiny.toml"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    settings.forget()
+
+
+def test_a_data_set_file_wins_over_its_recipe_and_the_command_line_over_both(tiny: Path) -> None:
+    assert settings.resolve("ThresholdMaps", "tiny", "", "", {}).stride_px == 8
+    assert settings.resolve("Patches", "tiny", "", "", {}).stride_px == 128
+    assert settings.resolve("Patches", "tiny", "", "", {"stride_px": "32"}).stride_px == 32
+
+
+def test_a_variant_wins_over_the_command_line_for_the_knobs_it_names_and_only_for_them(tiny: Path) -> None:
+    given = {"classes": "3", "stride_px": "4"}
+    resolved = settings.resolve("ThresholdMaps", "tiny", "", "two_classes", given)
+    assert (resolved.classes, resolved.stride_px) == (2, 4)
+
+
+def test_options_of_segmenters_are_merged_name_by_name(tiny: Path) -> None:
+    assert settings.resolve("Segmenter", "tiny", "", "", {}).options == {"unet": {"width": 4, "norm": "batch"}}
+    given = {"options": '{"unet": {"norm": "none"}}'}
+    assert settings.resolve("Segmenter", "tiny", "", "", given).options == {"unet": {"width": 4, "norm": "none"}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[Patches]", "[Patchs]", ("tiny.toml, line 13", "[Patchs]", "did you mean Patches?")),
+        ("stride_px = 128", "stride = 128", ("line 14", "'stride'", "did you mean stride_px?")),
+        ("stride_px = 128", "stride_px = -4", ("line 14", "stride_px = -4", "allowed: 1 to 65536")),
+        ("stride_px = 128", "stride_px = 0", ("line 14", "0; allowed: 1")),
+        ("stride_px = 128", "stride_px = 3.5", ("line 14", "3.5", "a whole number")),
+        ("stride_px = 128", 'stride_px = "8"', ("line 14", "'8'", "a whole number")),
+        ("stride_px = 128", "stride_px = true", ("line 14", "True", "a whole number")),
+        ("stride_px = 128", "stride_px = 128\nstride_px = 64", ("tiny.toml", "not valid TOML", "line 15")),
+        ("uncracked_share = 0.2", "uncracked_share = 1.2", ("line 8", "1.2", "0 to 1")),
+        ("uncracked_share = 0.2", "uncracked_share = nan", ("line 8", "nan", "a number")),
+        ('layout = "synthetic"', 'layout = "syntetic"', ("line 11", "'syntetic'", "'synthetic'")),
+        ('recipe = "quick"', 'recipe = "quik"', ("'quik'", "did you mean quick?")),
+        ('recipe = "quick"', "recipe = 3", ("recipe = 3", "paper, quick")),
+        ('recipe = "quick"', 'recipy = "quick"', ("recipy", "did you mean recipe?")),
+        ("[variants.two_classes.ThresholdMaps]", "[variants.two_classes.ThresholdMap]", ()),
+    ],
+)
+def test_a_slip_in_a_settings_file_names_file_line_and_the_nearest_valid_name(
+    tiny: Path, old: str, new: str, words: tuple[str, ...]
+) -> None:
+    rewrite(tiny, old, new)
+    variant = "" if words else "two_classes"
+    with pytest.raises(SettingsError) as caught:
+        settings.resolve("Patches", "tiny", "", variant, {})
+    message = str(caught.value)
+    assert all(word in message for word in words or ("line", "did you mean ThresholdMaps?")), message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("name", ["../../x", "", "Tiny", "a/b", ".hidden", "x y"])
+def test_a_data_set_name_is_never_a_path(tiny: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match="allowed: lower-case letters"):
+        settings.resolve("Patches", name, "", "", {})
+
+
+def test_a_data_set_without_a_file_is_answered_with_the_nearest_name_and_how_to_add_one(tiny: Path) -> None:
+    with pytest.raises(SettingsError, match=r"did you mean tiny\?.*a new dataset is a file tinny.toml"):
+        settings.resolve("Patches", "tinny", "", "", {})
+
+
+def test_a_missing_number_is_an_error_since_no_knob_has_a_default(tiny: Path) -> None:
+    recipes = tiny / "configs" / "recipes"
+    recipes.mkdir()
+    text = (settings.ROOT / "configs" / "recipes" / "quick.toml").read_text()
+    (recipes / "quick.toml").write_text(text.replace("erosion_iterations = 4\n", ""))
+    with pytest.raises(SettingsError, match="erosion_iterations is missing"):
+        settings.resolve("PseudoLabels", "tiny", "", "", {})
+
+
+@pytest.mark.parametrize("recipe", settings.known("recipe"))
+@pytest.mark.parametrize("dataset", settings.known("dataset"))
+def test_every_shipped_file_resolves_with_every_recipe(dataset: str, recipe: str) -> None:
+    for section, schema in knobs.SECTIONS.items():
+        assert isinstance(settings.resolve(section, dataset, recipe, "", {}), schema)
+
+
+def test_no_knob_of_the_schema_has_a_default() -> None:
+    import dataclasses
+
+    for schema in knobs.SECTIONS.values():
+        for field in dataclasses.fields(schema):
+            assert field.default is dataclasses.MISSING, f"{schema.__name__}.{field.name}"
+            assert field.default_factory is dataclasses.MISSING, f"{schema.__name__}.{field.name}"
+
+
+def test_a_whole_number_is_welcome_where_a_fraction_is_wanted_and_means_the_same(tiny: Path) -> None:
+    one = settings.resolve("PseudoLabels", "tiny", "", "", {"cam_weight": "1"})
+    assert one == settings.resolve("PseudoLabels", "tiny", "", "", {"cam_weight": "1.0"})
+    assert isinstance(one.cam_weight, float)
