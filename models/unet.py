@@ -30,8 +30,7 @@ class UNet(nn.Module):
         super().__init__()
         widths = [width * 2**level for level in range(LEVELS + 1)]
         self.down = nn.ModuleList(
-            two_convolutions(inside, outside, norm)
-            for inside, outside in zip([3, *widths], widths, strict=False)
+            two_convolutions(inside, outside, norm) for inside, outside in zip([3, *widths], widths, strict=False)
         )
         upwards = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.grow = nn.ModuleList(nn.ConvTranspose2d(deep, flat, 2, stride=2) for deep, flat in upwards)

@@ -53,9 +53,7 @@ def turn(array_hw: npt.NDArray[Scalar], code: int) -> npt.NDArray[Scalar]:
     return turned[rows, cols]
 
 
-def cut_patch(
-    array_hw: npt.NDArray[Scalar], geometry: int, row: int, col: int, patch_px: int
-) -> npt.NDArray[Scalar]:
+def cut_patch(array_hw: npt.NDArray[Scalar], geometry: int, row: int, col: int, patch_px: int) -> npt.NDArray[Scalar]:
     """The square from (row, col) of the turned array, mirrored beyond the bottom and right border.
 
     The same as turning, padding with numpy's "reflect" and slicing, without the padded array.

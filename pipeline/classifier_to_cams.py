@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from models.resnet import Classifier
-from pipeline.knobs import CamsKnobs
+from pipeline.knobs import CamsKnobs, Precision
 from pipeline.ops.localization import normalise_by_maximum
 from pipeline.ops.resampling import upsample_lanczos
 from pipeline.ops.types import ImageRGB, Map
 from pipeline.ops.windows import pad_to_multiple
-from pipeline.training import evaluating, laid_out, place, to_batch
+from pipeline.training import autocast, evaluating, laid_out, place, to_batch
 
 CRACK = 1
 CELL_PX = 32  # pixels of the image to one of the features
@@ -41,15 +41,13 @@ class CamMaker:
         padded = pad_to_multiple(image_rgb, CELL_PX)
         batch = laid_out(to_batch(padded[np.newaxis], self.device), self.knobs.precision)
         if self._package is not None:
-            return unscaled_by_package(self._package, batch)
+            return unscaled_by_package(self._package, batch, self.knobs.precision)
         with evaluating(self.model, self.device, self.knobs.precision):
             features = self.model.features(batch).float()
         return gradcam_plus_plus(features, gradient_of_logit(self.model, features))
 
 
-def cam(
-    model: Classifier, image_rgb: ImageRGB, knobs: CamsKnobs, *, device: torch.device
-) -> npt.NDArray[np.float32]:
+def cam(model: Classifier, image_rgb: ImageRGB, knobs: CamsKnobs, *, device: torch.device) -> npt.NDArray[np.float32]:
     """The CAM of a single image; for many, keep a `CamMaker`."""
     return CamMaker(model, knobs, device=device)(image_rgb)
 
@@ -79,13 +77,15 @@ def package_cam(model: Classifier) -> Any:
     return GradCAMPlusPlus(model, [model.trunk])
 
 
-def unscaled_by_package(package: Any, batch: Tensor) -> npt.NDArray[np.float32]:
+def unscaled_by_package(package: Any, batch: Tensor, precision: Precision) -> npt.NDArray[np.float32]:
     """The package's forward pass without its two min-max rescalings, which stretch any map to 0 … 1."""
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     recorder = package.activations_and_grads
     package.model.zero_grad()
-    ClassifierOutputTarget(CRACK)(recorder(batch)[0]).backward()
+    with autocast(batch.device, precision):
+        logits = recorder(batch)
+    ClassifierOutputTarget(CRACK)(logits[0]).backward()
     features, gradient = (kept[0].float().numpy() for kept in (recorder.activations, recorder.gradients))
     raw = package.get_cam_image(batch, package.target_layers[0], None, features, gradient)
     evidence: npt.NDArray[np.float32] = np.maximum(raw[0], 0).astype(np.float32)

@@ -16,8 +16,8 @@ from pipeline.ops.types import ImageRGB, Map
 from pipeline.ops.windows import mean_of_overlaps, pad_to_windows
 from pipeline.training import evaluating, laid_out, to_batch
 
-# Windows that go through the network together. A constant and no setting: libraries choose their kernels by
-# the size of a batch, so another number moves the last bits of a probability, and no setting of speed may.
+# Windows that go through the network together. A constant and no setting: libraries may choose their kernels
+# by the size of a batch (a window alone differs in the last bits), and no setting of speed may move a result.
 CHUNK = 64
 
 
@@ -51,9 +51,7 @@ def crack_probability(logits: Tensor) -> Tensor:
     return logits.float().softmax(dim=1)[:, 1]
 
 
-def patch_map_to_image(
-    grid: npt.NDArray[np.float32], shape_hw: tuple[int, int], knobs: PatchMapsKnobs
-) -> Map:
+def patch_map_to_image(grid: npt.NDArray[np.float32], shape_hw: tuple[int, int], knobs: PatchMapsKnobs) -> Map:
     """The grid as a map of the image.
 
     "mean": each cell lies where its pixels are, and the padding is cut off. "stretch": the grid is pulled

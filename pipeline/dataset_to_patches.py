@@ -32,9 +32,7 @@ def index_patches(examples: Iterable[Example], knobs: PatchesKnobs, *, eightfold
             columns.append((np.full(len(row), image), np.full(len(row), geometry), row, col, labels))
     kinds = (np.int32, np.uint8, np.int32, np.int32, np.uint8)
     joined = zip(*columns, strict=True) if columns else ((),) * len(kinds)
-    return PatchIndex(
-        *(np.concatenate([*part, []]).astype(kind) for part, kind in zip(joined, kinds, strict=True))
-    )
+    return PatchIndex(*(np.concatenate([*part, []]).astype(kind) for part, kind in zip(joined, kinds, strict=True)))
 
 
 def _patches(
@@ -55,9 +53,7 @@ def _patches(
     return row, col, (_sums(padded, row, col, size) >= knobs.min_crack_pixels).astype(np.uint8)
 
 
-def _sums(
-    mask: Mask, row: npt.NDArray[np.intp], col: npt.NDArray[np.intp], size_px: int
-) -> npt.NDArray[np.int64]:
+def _sums(mask: Mask, row: npt.NDArray[np.intp], col: npt.NDArray[np.intp], size_px: int) -> npt.NDArray[np.int64]:
     """Crack pixels of each square, from the integral image: four look-ups a patch, however they overlap."""
     integral = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), np.int64)
     mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1, out=integral[1:, 1:])
@@ -70,10 +66,6 @@ def _sums(
 
 def _check(image: int, shape_hw: tuple[int, int], mask: Mask | None, label: int | None) -> None:
     if mask is None and label not in (0, 1):
-        raise ValueError(
-            f"image {image} has no mask and the label {label!r}; a mask, or a label 0 or 1, is needed"
-        )
+        raise ValueError(f"image {image} has no mask and the label {label!r}; a mask, or a label 0 or 1, is needed")
     if mask is not None and mask.shape != tuple(shape_hw):
-        raise ValueError(
-            f"image {image} is {shape_hw} and its mask {mask.shape}; they must have the same shape"
-        )
+        raise ValueError(f"image {image} is {shape_hw} and its mask {mask.shape}; they must have the same shape")

@@ -19,9 +19,13 @@ class Range:
 
     low: float
     high: float
+    odd: bool = False  # odd numbers only
 
     def __str__(self) -> str:
-        return f"{self.low:g} to {self.high:g}"
+        return f"{'odd numbers from ' if self.odd else ''}{self.low:g} to {self.high:g}"
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high and (not self.odd or value % 2 == 1)
 
 
 Count = Annotated[int, Range(0, 10**9)]
@@ -35,6 +39,12 @@ Pixel = Literal["unit", "imagenet"]  # x/255, or x/255 less ImageNet's mean over
 Optimiser = Literal["sgd", "adamw"]
 Schedule = Literal["step", "onecycle", "constant"]
 Options = dict[str, dict[str, Any]]
+
+
+def no_gaps(window_px: int, stride_px: int) -> None:
+    """Windows further apart than they are wide would leave pixels that nobody looks at."""
+    if stride_px > window_px:
+        raise ValueError(f"stride_px = {stride_px}; allowed: at most window_px = {window_px}")
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,10 @@ class PhotometricKnobs:
     multiplicative_low: Amount
     multiplicative_high: Amount
 
+    def __post_init__(self) -> None:
+        if self.multiplicative_low > self.multiplicative_high:
+            raise ValueError(f"multiplicative_low = {self.multiplicative_low:g}; allowed: at most multiplicative_high")
+
 
 @dataclass(frozen=True)
 class TrainingKnobs(PhotometricKnobs):
@@ -110,6 +124,14 @@ class PatchMapsKnobs:
     overlap: Literal["mean", "stretch"]
     precision: Precision
 
+    def __post_init__(self) -> None:
+        no_gaps(self.window_px, self.stride_px)
+        if self.overlap == "mean" and self.window_px % self.stride_px:
+            raise ValueError(
+                f'window_px = {self.window_px}, stride_px = {self.stride_px}; with overlap = "mean" '
+                "the window must be a multiple of the stride"
+            )
+
 
 @dataclass(frozen=True)
 class CamsKnobs:
@@ -127,13 +149,16 @@ class ThresholdMapsKnobs:
     stride_px: Pixels
     classes: Annotated[int, Range(2, 3)]
 
+    def __post_init__(self) -> None:
+        no_gaps(self.window_px, self.stride_px)
+
 
 @dataclass(frozen=True)
 class PseudoLabelsKnobs:
     cam_weight: Share
     localization_threshold: Share
     morphology: bool
-    kernel_px: Pixels
+    kernel_px: Annotated[int, Range(1, 65_535, odd=True)]
     erosion_iterations: Count
     closing_iterations: Count
     bilateral: bool
@@ -222,7 +247,7 @@ def check(annotation: Any, value: Any) -> Any:
 
 
 def _within(value: Any, bounds: Range) -> Any:
-    if bounds.low <= value <= bounds.high:
+    if value in bounds:
         return value
     raise ValueError(f"{value!r}; allowed: {bounds}")
 

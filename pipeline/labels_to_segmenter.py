@@ -76,7 +76,5 @@ class CropFeed:
 def binary_cross_entropy(output: dict[str, Any], targets: Tensor) -> dict[str, Tensor]:
     """Mean over the main output and the auxiliary ones, all of the same weight; targets uint8 N×1×H×W."""
     soft = targets.float() / 255
-    losses = [
-        F.binary_cross_entropy_with_logits(logits, soft) for logits in (output["logits"], *output["aux"])
-    ]
+    losses = [F.binary_cross_entropy_with_logits(logits, soft) for logits in (output["logits"], *output["aux"])]
     return {"loss": torch.stack(losses).mean()}

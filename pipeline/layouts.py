@@ -32,7 +32,8 @@ def row_id(path: str) -> str:
 
 def folders(paths: Iterable[str], suffixes: tuple[str, ...]) -> list[Row]:
     """`images/<split>/….jpg` with `masks/<split>/….png` of the same relative name, split = train, val or test."""
-    images, masks = {}, {}
+    images: dict[str, str] = {}
+    masks: dict[str, list[str]] = {}
     for path in paths:
         parts = PurePosixPath(path).parts
         if PurePosixPath(path).suffix.lower() not in suffixes or len(parts) < 3:

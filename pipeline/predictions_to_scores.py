@@ -25,4 +25,4 @@ def score_maps(
 
 def score_patches(labels: NDArray[Any], probabilities: NDArray[np.float32]) -> dict[str, Any]:
     """F1, precision, recall, AUC and confusion counts of a patch classifier."""
-    return classification_scores(labels.astype(bool), probabilities, CRACK_PROBABILITY)
+    return dict(classification_scores(labels.astype(bool), probabilities, CRACK_PROBABILITY))

@@ -64,7 +64,9 @@ def aligned(table: pd.DataFrame, columns: Mapping[str, str]) -> str:
     """The named columns as text for a console."""
     cells = [list(columns.values())] + [[_cell(row[name]) for name in columns] for row in table.to_dict("records")]
     widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
-    return "\n".join("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells)
+    return "\n".join(
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+    )
 
 
 def _cell(value: Any) -> str:
@@ -73,10 +75,20 @@ def _cell(value: Any) -> str:
     return str(value) or "–"
 
 
-LABEL_COLUMNS = {"labels": "labels", "arch": "classifier", "split": "split", "ods": "ODS", "ois": "OIS", "ap": "AP", "images": "images"}
+LABEL_COLUMNS = {
+    "labels": "labels",
+    "arch": "classifier",
+    "split": "split",
+    "ods": "ODS",
+    "ois": "OIS",
+    "ap": "AP",
+    "images": "images",
+}
 
 
 def comparison_columns(metric: str) -> dict[str, str]:
     """The columns of the comparison that a reader wants at a glance, for one metric."""
     names = ["FSV", "CRF", "WSV", "WSV-CRF", "WSV/FSV"]
-    return {"test_set": "test set", "segmenter": "segmenter", "arch": "classifier"} | {f"{name}_{metric}": f"{name} {metric.upper()}" for name in names}
+    return {"test_set": "test set", "segmenter": "segmenter", "arch": "classifier"} | {
+        f"{name}_{metric}": f"{name} {metric.upper()}" for name in names
+    }

@@ -22,9 +22,7 @@ from pipeline.augmentation import photometric
 from pipeline.knobs import Precision, TrainingKnobs
 
 Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # N×H×W×3 RGB, and what the loss compares with
-Loss = Callable[
-    [Any, Tensor], dict[str, Tensor]
-]  # (output, targets) → "loss" and whatever else to log, means
+Loss = Callable[[Any, Tensor], dict[str, Tensor]]  # (output, targets) → "loss" and whatever else to log, means
 Progress = Callable[[int, int], None]  # batches done, batches in all
 
 CHECK_STEPS = 20  # a loss that is no number is noticed this often; asking at each step would stall a GPU
@@ -122,10 +120,9 @@ class _Run:
             if index % CHECK_STEPS == 0 or index == len(sizes) - 1:
                 check_finite(totals["loss"].item(), number)
             if self.progress is not None:
-                self.progress(step + 1, self.knobs.epochs * len(sizes))
-        return {name: total.item() / len(self.feed) for name, total in totals.items()} | {
-            "learning_rate": rate
-        }
+                seen = (number - 1) * len(self.feed) + sum(sizes[: index + 1])
+                self.progress(seen, self.knobs.epochs * len(self.feed))
+        return {name: total.item() / len(self.feed) for name, total in totals.items()} | {"learning_rate": rate}
 
     def _step(
         self,
@@ -163,7 +160,7 @@ def same_again() -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """torch's own generators, for first weights and dropout, start from `seed`, and are put back behind it."""
+    """torch's own generators, for first weights and dropout, start from `seed` and are put back afterwards."""
     gpus = [device.index or 0] if device.type == "cuda" else []
     with torch.random.fork_rng(gpus), same_again():
         torch.manual_seed(seed)

@@ -10,6 +10,7 @@ from tasks import command_line, console, settings
 from tasks.base import Execution, Experiment, Stage
 from tasks.cams import Cams
 from tasks.classifier import Classifier
+from tasks.compare import Compare
 from tasks.crf_labels import CrfLabels
 from tasks.dataset import Dataset
 from tasks.demo_photos import DemoPhotos
@@ -17,6 +18,7 @@ from tasks.errors import HairlineError, SettingsError, StageError
 from tasks.inspection import Inspect
 from tasks.patch_maps import PatchMaps
 from tasks.patches import Patches
+from tasks.plan import Plan
 from tasks.predictions import Predictions
 from tasks.pseudo_labels import PseudoLabels
 from tasks.run_all import RunAll
@@ -24,7 +26,7 @@ from tasks.scores import Scores
 from tasks.segmenter import Segmenter
 from tasks.tables import Tables
 from tasks.threshold_maps import ThresholdMaps
-from tasks.upkeep import Compare, Gc, Invalidate, Plan, Verify
+from tasks.upkeep import Gc, Invalidate, Verify
 
 __all__ = [
     "Cams",

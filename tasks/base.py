@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import abc
-import importlib.metadata
 import platform
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -17,16 +15,16 @@ from typing import Any, ClassVar, TypeVar
 import luigi
 
 from pipeline import knobs
-from tasks import cache, child, console, settings
+from tasks import cache, child, command_line, console, settings
 from tasks.cache import Draft, Entry
 from tasks.errors import SettingsError, StageError, nearest
+from tasks.provenance import git_commit, manifests, package_versions, snake
 
 SPLITS = ("train", "val", "test")
-_PACKAGES = ("torch", "torchvision", "numpy", "opencv-python-headless", "scikit-image", "numba", "pydensecrf2", "grad-cam")
 StageT = TypeVar("StageT", bound="Stage")
 
 
-class KnobParameter(luigi.Parameter):  # type: ignore[type-arg]
+class KnobParameter(luigi.Parameter):
     """A knob on the command line, as text; '' means: as the settings files say."""
 
     def __init__(self, description: str) -> None:
@@ -187,7 +185,9 @@ class Stage(Experiment, abc.ABC):
     def _make_entry(self) -> None:
         if self.entry.exists():
             why = self.entry.damage()
-            self.say(f"{self.entry.name} is damaged ({why}); moved to {cache.set_aside(self.entry).name}, computed anew")
+            self.say(
+                f"{self.entry.name} is damaged ({why}); moved to {cache.set_aside(self.entry).name}, computed anew"
+            )
         draft = cache.open_draft(self.entry, self.stage(), resumable=self.resumable)
         started, before = time.monotonic(), self.fingerprint()
         self.say(f"{self.title()}  …")
@@ -237,7 +237,9 @@ class Stage(Experiment, abc.ABC):
         sizes = [sum(record["size"] for record in manifest["files"].values()) for manifest in manifests(folder)]
         return max(sizes, default=1_000_000)
 
-    def for_each(self, names: list[str], output: Callable[[str], str], draft: Draft, work: Callable[[str], None]) -> None:
+    def for_each(
+        self, names: list[str], output: Callable[[str], str], draft: Draft, work: Callable[[str], None]
+    ) -> None:
         """`work(name)` for every name whose output is not in the draft yet, in several processes, with progress.
 
         Each call writes its own files whole, so a killed stage goes on with the images that are missing.
@@ -258,46 +260,14 @@ class Stage(Experiment, abc.ABC):
         return self.execution.processes
 
 
-def snake(name: str) -> str:
-    """ThresholdMaps → threshold_maps."""
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
-
-
-def manifests(folder: Any) -> Iterable[dict[str, Any]]:
-    """The readable manifests of all entries in a stage's folder, oldest first."""
-    found = []
-    for path in sorted(folder.glob(f"[!.]*/{cache.MANIFEST}")):
-        entry = Entry(path.parent, "")
-        try:
-            manifest = entry.manifest()
-            found.append((str(manifest["created"]), manifest["key"], {**manifest, "entry": path.parent}))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # a damaged entry is Verify's business
-    return [manifest for _, _, manifest in sorted(found, key=lambda item: item[:2])]
-
-
-def package_versions() -> dict[str, str]:
-    versions = {}
-    for name in _PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed under this name"
-    return versions
-
-
-def git_commit() -> str:
-    """The commit of the code, with a + when files differ from it; '' outside a git checkout."""
-    git = ["git", "-C", str(settings.ROOT)]
-    try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return commit + ("+" if changed.strip() else "")
-
-
 def one_of(value: str, allowed: Iterable[str], what: str) -> None:
     """A check of an axis: one sentence with the nearest allowed name."""
     if value not in allowed:
         raise SettingsError(f"there is no {what} {value!r}; {nearest(value, allowed)}")
+
+
+@Stage.event_handler(luigi.Event.DEPENDENCY_MISSING)
+def _something_must_run(_: Stage) -> None:
+    """Luigi found a stage missing: load the heavy libraries once, before it forks its workers."""
+    if command_line.is_luigi(sys.argv):
+        child.preload()

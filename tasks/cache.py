@@ -68,7 +68,7 @@ class Entry:
             return "its manifest cannot be read"
         for name, size in sizes.items():
             try:
-                found = os.stat(self.folder / name).st_size
+                found = (self.folder / name).stat().st_size
             except OSError:
                 return f"{name} is missing"
             if found != size:
@@ -124,9 +124,7 @@ class Draft:
     def commit(self, manifest: dict[str, Any]) -> None:
         """Manifest last, everything flushed, one rename, parent flushed."""
         chaos(self.stage, "before-manifest")
-        names = sorted(
-            str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()
-        )
+        names = sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
         manifest["files"] = {name: files.record(self.folder / name) for name in names}
         files.write_json(self.folder / MANIFEST, manifest)
         files.flush(self.folder / MANIFEST)

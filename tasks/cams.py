@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.patch_maps import LocalizingStage
+from tasks.patch_maps import Localizer, LocalizingStage
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+
+    from models.resnet import Classifier as Resnet
 
 
 class Cams(LocalizingStage):
-    def localize(self, model: nn.Module, image_rgb: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
-        from pipeline.classifier_to_cams import cam
+    def localizer(self, model: Resnet, device: torch.device) -> Localizer:
+        from pipeline.classifier_to_cams import CamMaker
 
-        return cam(model, image_rgb, self.knobs, device=device)
+        return CamMaker(model, self.knobs, device=device)
 
     def map(self, name: str, shape_hw: tuple[int, int]) -> NDArray[np.float32]:
         """float32 H×W in [0, 1]."""

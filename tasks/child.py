@@ -109,9 +109,7 @@ def _kill_group(pid: int) -> None:
 def _judge(name: str, code: int, message: str, time_limit_s: float) -> None:
     if code < 0:
         hint = " (out of memory? lower processes or batch_size)" if code == -signal.SIGKILL else ""
-        raise StageError(
-            f"{name} was killed by signal {-code}{hint}; the same command goes on where it stopped"
-        )
+        raise StageError(f"{name} was killed by signal {-code}{hint}; the same command goes on where it stopped")
     if code != 0:
         raise StageError(f"{name}: {message or f'ended with exit code {code} and without a result'}")
 

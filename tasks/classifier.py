@@ -19,8 +19,8 @@ from tasks.trained import TrainedStage
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
+    from models.resnet import Classifier as Resnet
     from tasks.base import Stage
 
 SCORES = "scores.csv"
@@ -61,7 +61,14 @@ class Classifier(TrainedStage):
             draft,
             model,
             lambda resume, progress: train_classifier(
-                model, images, rows, self.knobs, patch_px=self._patch_px(), device=device, resume=resume, progress=progress
+                model,
+                images,
+                rows,
+                self.knobs,
+                patch_px=self._patch_px(),
+                device=device,
+                resume=resume,
+                progress=progress,
             ),
         )
         scores = self._evaluate(draft, model, device)
@@ -69,7 +76,7 @@ class Classifier(TrainedStage):
             f"{row['split']} {row['f1']:.3f}" for row in scores
         )
 
-    def _evaluate(self, draft: Draft, model: nn.Module, device: torch.device) -> list[dict[str, Any]]:
+    def _evaluate(self, draft: Draft, model: Resnet, device: torch.device) -> list[dict[str, Any]]:
         """F1, precision, recall, AUC and counts on the patches of every split that was not trained on."""
         import pandas as pd
 
@@ -101,12 +108,12 @@ class Classifier(TrainedStage):
     def _start_weights(self) -> Any:
         return files.read_weights(self._weights_path()) if self._has_weights_file() else self.knobs.weights
 
-    def _build(self, weights: Any) -> nn.Module:
+    def _build(self, weights: Any) -> Resnet:
         import torch
 
         torch.manual_seed(self.knobs.seed)
         return models.build_classifier(self.arch, head=self.knobs.head, weights=weights, pixels=self.knobs.pixels)
 
-    def model(self) -> nn.Module:
+    def model(self) -> Resnet:
         """The trained classifier."""
         return self.load_into(self._build("none"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,13 +31,15 @@ def check(argv: list[str]) -> None:
     tasks = {name for name in Register.task_names() if name[0].isupper()}
     root = _root(argv, tasks, flags)
     own = {f"--{_dashed(name)}": (root, name) for task, _, name, _ in _parameters() if task == root}
+    given: dict[str, dict[str, str]] = {}
     for flag, value in _options(argv):
         if flag not in flags and flag not in own:
             raise SettingsError(f"there is no option {flag}; {nearest(flag, [*flags, *own])}")
         section, key = own.get(flag) or flags[flag]
         if section in knobs.SECTIONS and key in knobs.fields(knobs.SECTIONS[section]):
             settings.parse(section, key, value)
-    _check_experiment(argv)
+            given.setdefault(section, {})[key] = value
+    _check_experiment(argv, given)
 
 
 def _parameters() -> list[tuple[str, bool, str, object]]:
@@ -57,7 +60,7 @@ def _options(argv: list[str]) -> Iterator[tuple[str, str]]:
 
 def _root(argv: list[str], tasks: set[str], flags: dict[str, tuple[str, str]]) -> str:
     """The task that is asked for: the first word that is neither an option nor an option's value."""
-    for previous, word in zip(argv[:-1], argv[1:], strict=True):
+    for previous, word in itertools.pairwise(argv):
         takes_value = previous.startswith("--") and "=" not in previous and previous != "--local-scheduler"
         if word.startswith("-") or takes_value:
             continue
@@ -69,11 +72,12 @@ def _root(argv: list[str], tasks: set[str], flags: dict[str, tuple[str, str]]) -
     raise SettingsError(f"no task is named; known: {', '.join(sorted(tasks))}")
 
 
-def _check_experiment(argv: list[str]) -> None:
+def _check_experiment(argv: list[str], given: dict[str, dict[str, str]]) -> None:
     """The settings of the named data set, all of them, whichever stage will need them."""
     dataset, recipe, variant = (next(iter(_values(argv, f"--{name}")), "") for name in ("dataset", "recipe", "variant"))
     if dataset or "--dataset" in argv:
-        settings.resolve("Execution", dataset, recipe, variant, {})
+        for section in knobs.SECTIONS:
+            settings.resolve(section, dataset, recipe, variant, given.get(section, {}))
 
 
 def stop_with(error: SettingsError) -> None:

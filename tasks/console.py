@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import re
 import sys
 import time
 import traceback
@@ -18,6 +19,7 @@ _PLAIN_EVERY_S = 5.0
 _BAR_EVERY_S = 0.1
 _BAR_CELLS = 24
 _NAME_CELLS = 14
+_TOLD_BY_LUIGI = re.compile(r"tasks\.errors\.\w+: (.*)", re.DOTALL)
 
 
 def duration(seconds: float) -> str:
@@ -90,6 +92,10 @@ class _OurWords(logging.Filter):
             return True
         if isinstance(error, KeyboardInterrupt):
             return False
+        told = _TOLD_BY_LUIGI.search(entry.getMessage())  # an error while planning comes as text with a traceback
+        if told:
+            entry.msg, entry.args = f"error: {told.group(1).strip()}", ()
+            return True
         return entry.levelno >= logging.WARNING and "Task finished running" not in entry.getMessage()
 
 

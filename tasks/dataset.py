@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import knobs, layouts
-from tasks import files, fingerprint, settings
+from tasks import files, fingerprint, gate, settings
 from tasks.base import SPLITS, Stage
 from tasks.cache import Draft
 from tasks.demo_photos import DemoPhotos
@@ -39,13 +39,13 @@ class Photo:
     rules: knobs.DatasetKnobs
 
     def image(self) -> NDArray[np.uint8]:
-        return files.load_image(self.image_path, max_pixels=self.rules.max_pixels)
+        return gate.load_image(self.image_path, max_pixels=self.rules.max_pixels)
 
     def mask(self, warn: Any = None) -> NDArray[np.bool_] | None:
         """bool H×W, True for crack; None where the data set has no mask for this photo."""
         if self.mask_path is None:
             return None
-        return files.load_mask(
+        return gate.load_mask(
             self.mask_path,
             shape_hw=self.image().shape[:2],
             threshold=self.rules.mask_threshold,
@@ -78,7 +78,7 @@ class Dataset(Stage):
         import pandas as pd
 
         root = self.photos_root()
-        rows = layouts.folders((name for name, _ in fingerprint.walk(root)), files.IMAGE_SUFFIXES)
+        rows = layouts.folders((name for name, _ in fingerprint.walk(root)), gate.IMAGE_SUFFIXES)
         checked, bad = [], []
         with self.progress() as progress:
             for done, row in enumerate(rows, start=1):
@@ -117,7 +117,7 @@ class Dataset(Stage):
         if bad and self.knobs.on_bad_image == "fail":
             listed = "\n  ".join(record["reason"] for record in bad)
             raise StageError(
-                f"{len(bad)} bad files, mend or remove them (or set [Dataset] on_bad_image = \"skip\"):\n  {listed}"
+                f'{len(bad)} bad files, mend or remove them (or set [Dataset] on_bad_image = "skip"):\n  {listed}'
             )
 
     def _check_splits(self, index: pd.DataFrame) -> None:
@@ -142,13 +142,17 @@ class Dataset(Stage):
     def photos(self, *splits: str) -> tuple[Photo, ...]:
         """All photos of the named splits, in index order."""
         root = self.photos_root()
-        index = files.read_table(self.entry.checked(INDEX))
+        rows = files.read_table(self.entry.checked(INDEX)).to_dict("records")
         return tuple(
             self._photo(
-                str(row.id), str(row.split), root / str(row.image), root / str(row.mask) if row.mask else None, int(row.label)
+                str(row["id"]),
+                str(row["split"]),
+                root / str(row["image"]),
+                root / str(row["mask"]) if row["mask"] else None,
+                int(row["label"]),
             )
-            for row in index.itertuples(index=False)
-            if row.split in splits
+            for row in rows
+            if row["split"] in splits
         )
 
     def photo(self, name: str, split: str) -> Photo:

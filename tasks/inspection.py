@@ -10,10 +10,11 @@ import luigi
 import models
 from tasks import child, files, settings
 from tasks.base import SPLITS, Stage, one_of
+from tasks.crf_labels import CrfLabels
 from tasks.dataset import Dataset, Photo
 from tasks.errors import StageError
+from tasks.pseudo_labels import PseudoLabels
 from tasks.run_all import Question
-from tasks.segmenter import LABELS, label_stage
 
 _COLUMNS = 4
 
@@ -33,9 +34,14 @@ class Inspect(Question):
     def classifier_arch(self) -> str:
         return self.arch or self.first_classifier()
 
+    def pseudo(self) -> PseudoLabels:
+        return self.sibling(PseudoLabels, arch=self.classifier_arch(), split=self.split)
+
+    def crf(self) -> CrfLabels:
+        return self.sibling(CrfLabels, arch=self.classifier_arch(), split=self.split)
+
     def requires(self) -> list[Stage]:
-        kinds = [labels for labels in LABELS if labels != "full"]
-        return [label_stage(self, labels, self.classifier_arch(), self.split) for labels in kinds]
+        return [self.pseudo(), self.crf()]
 
     def answer(self) -> None:
         child.run_in_child("Inspect", self._draw, time_limit_s=0)
@@ -54,7 +60,9 @@ class Inspect(Question):
 
         photo = self.photo()
         panels = [panel(title, picture) for title, picture in self._pictures(photo)]
-        target = Path(self.out) if self.out else settings.outputs_folder() / "inspect" / f"{self.dataset}-{photo.id}.png"
+        target = (
+            Path(self.out) if self.out else settings.outputs_folder() / "inspect" / f"{self.dataset}-{photo.id}.png"
+        )
         target.parent.mkdir(parents=True, exist_ok=True)
         files.write_png(target, sheet(panels, _COLUMNS))
         print(f"{photo.id}: {target}", flush=True)
@@ -62,7 +70,7 @@ class Inspect(Question):
     def _pictures(self, photo: Photo) -> list[tuple[str, Any]]:
         from pipeline.maps_to_pseudo_labels import localization
 
-        crf, pseudo = self.requires()[0], self.requires()[1]
+        pseudo = self.pseudo()
         image_rgb, mask = photo.image(), photo.mask()
         shape_hw = (image_rgb.shape[0], image_rgb.shape[1])
         patch_map, cam = pseudo.patch_maps().map(photo.id, shape_hw), pseudo.cams().map(photo.id, shape_hw)
@@ -73,6 +81,6 @@ class Inspect(Question):
             ("localization", localization(patch_map, cam, pseudo.knobs)),
             ("threshold map", pseudo.threshold_maps().map(photo.id)),
             ("pseudo label", pseudo.label(photo.id)),
-            ("CRF label", crf.label(photo.id) > 0),
+            ("CRF label", self.crf().label(photo.id) > 0),
         ]
         return pictures if mask is None else [*pictures, ("full mask", mask)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import abc
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import luigi
@@ -19,7 +20,10 @@ from tasks.trained import NetworkStage
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+
+    from models.resnet import Classifier as Resnet
+
+Localizer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class LocalizingStage(NetworkStage):
@@ -43,27 +47,28 @@ class LocalizingStage(NetworkStage):
         device = self.device(threads=1)
         model = self.sibling(Classifier, arch=self.arch).model().to(device)
         photos = {photo.id: photo for photo in self.photos()}
+        localize = self.localizer(model, device)
 
         def work(name: str) -> None:
-            device = self.device(threads=1)  # in the worker process too
-            files.write_array(draft.path(f"{name}.npy"), self.localize(model, photos[name].image(), device))
+            self.device(threads=1)  # in the worker process too
+            files.write_array(draft.path(f"{name}.npy"), localize(photos[name].image()))
 
         self.for_each(list(photos), lambda name: f"{name}.npy", draft, work)
         return f"{len(photos)} maps"
 
-    def localize(self, model: nn.Module, image_rgb: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
-        """The small map of one image."""
-        raise TypeError(f"{self.stage()} has no localize(); write one")
+    @abc.abstractmethod
+    def localizer(self, model: Resnet, device: torch.device) -> Localizer:
+        """What makes the small map of an image; made once, used for all."""
 
     def small_map(self, name: str) -> NDArray[np.float32]:
         return files.read_array(self.entry.folder / f"{name}.npy")
 
 
 class PatchMaps(LocalizingStage):
-    def localize(self, model: nn.Module, image_rgb: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
+    def localizer(self, model: Resnet, device: torch.device) -> Localizer:
         from pipeline.classifier_to_patch_maps import patch_map
 
-        return patch_map(model, image_rgb, self.knobs, device=device)
+        return lambda image_rgb: patch_map(model, image_rgb, self.knobs, device=device)
 
     def map(self, name: str, shape_hw: tuple[int, int]) -> NDArray[np.float32]:
         """float32 H×W in [0, 1]."""

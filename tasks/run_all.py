@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from tasks import cache, console, files, settings
-from tasks.base import Experiment, git_commit, package_versions
+from tasks.base import Experiment
 from tasks.errors import StageError
+from tasks.provenance import git_commit, package_versions
 from tasks.tables import PUBLISHED, Tables, walk
 
 
@@ -54,9 +55,10 @@ class RunAll(Question):
         self._show(folder)
 
     def published_folder(self) -> Path:
-        """outputs/tables/<dataset>, and a folder of its own for each other recipe or variant."""
-        name = "-".join(part for part in (self.dataset, self.recipe, self.variant) if part)
-        return settings.outputs_folder() / "tables" / name
+        """outputs/tables/<dataset>, and in it a folder of its own for each other recipe or variant."""
+        folder = settings.outputs_folder() / "tables" / self.dataset
+        other = "-".join(part for part in (self.recipe, self.variant) if part)
+        return folder / other if other else folder
 
     def _provenance(self) -> dict[str, Any]:
         manifest = self.tables().entry.manifest()

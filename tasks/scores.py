@@ -52,7 +52,9 @@ class Scores(Stage):
 
         photos = [photo for photo in self.target_dataset().photos(self.split) if photo.mask_path]
         if not photos:
-            raise StageError(f"no {self.split} image of {self.target_dataset().dataset} has a mask; nothing can be scored")
+            raise StageError(
+                f"no {self.split} image of {self.target_dataset().dataset} has a mask; nothing can be scored"
+            )
         summary, by_image, curve = score_maps(self._pairs(photos), empty=self.knobs.empty)
         files.write_json(draft.path(SUMMARY), summary)
         files.write_table(draft.path("by_image.csv"), by_image)

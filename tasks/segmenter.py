@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from tasks.base import Stage, one_of
+from tasks.base import Experiment, Stage, one_of
 from tasks.cache import Draft
 from tasks.crf_labels import CrfLabels
 from tasks.dataset import Dataset
@@ -22,9 +22,10 @@ from tasks.trained import TrainedStage
 LABELS = ("full", "crf", "pseudo")
 
 
-def label_stage(stage: Stage, labels: str, arch: str, split: str) -> LabelStage:
+def label_stage(stage: Experiment, labels: str, arch: str, split: str) -> LabelStage:
     """The stage that makes labels of that kind; none makes full masks."""
     kinds: dict[str, type[LabelStage]] = {"crf": CrfLabels, "pseudo": PseudoLabels}
+    one_of(labels, kinds, "kind of made labels")
     return stage.sibling(kinds[labels], arch=arch, split=split)
 
 
@@ -81,7 +82,8 @@ class Segmenter(TrainedStage):
             targets = {name: stage.label(name) for name, kept in stage.kept().items() if kept}
         if not targets:
             raise StageError(
-                f"no {self.labels} label of {self.dataset} is fit for training; look at them with Inspect, or lower min_crack_pixels"
+                f"no {self.labels} label of {self.dataset} is fit for training; "
+                "look at them with Inspect, or lower min_crack_pixels"
             )
         chosen = [photo for photo in photos if photo.id in targets]
         return [photo.image() for photo in chosen], [targets[photo.id] for photo in chosen]

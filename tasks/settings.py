@@ -76,7 +76,8 @@ def _find(kind: Literal["dataset", "recipe"], name: str) -> Path:
         if path.is_file():
             return path
     raise SettingsError(
-        f"there is no {kind} {name!r}; {nearest(name, known(kind))} (a new {kind} is a file {path.name} in {path.parent})"
+        f"there is no {kind} {name!r}; {nearest(name, known(kind))} "
+        f"(a new {kind} is a file {path.name} in {path.parent})"
     )
 
 
@@ -200,16 +201,17 @@ def _from_text(annotation: Any, text: str) -> Any:
         return text
 
 
-def resolve(
-    section: str, dataset: str, recipe: str, variant: str, given: Mapping[str, str]
-) -> Any:
+def resolve(section: str, dataset: str, recipe: str, variant: str, given: Mapping[str, str]) -> Any:
     """The knobs of one section as its frozen dataclass; `given` holds texts from the command line."""
     values, fixed = _resolved(dataset, recipe, variant)
     mine = dict(values[section])
     for key, text in given.items():
         if text and f"{section}.{key}" not in fixed:
             mine[key] = _laid_over(mine[key], parse(section, key, text))
-    return knobs.SECTIONS[section](**mine)
+    try:
+        return knobs.SECTIONS[section](**mine)
+    except ValueError as error:
+        raise SettingsError(f"[{section}] of {dataset}: {error}") from None
 
 
 def variants(dataset: str, recipe: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tasks import cache, files
-from tasks.base import Stage, one_of, snake
+from tasks.base import Stage, one_of
 from tasks.cache import Draft
 from tasks.cams import Cams
 from tasks.classifier import SCORES, Classifier
@@ -18,12 +18,20 @@ from tasks.labels import LabelStage
 from tasks.patch_maps import PatchMaps
 from tasks.patches import Patches
 from tasks.predictions import Predictions
+from tasks.provenance import snake
 from tasks.pseudo_labels import PseudoLabels
 from tasks.scores import Scores
 from tasks.segmenter import LABELS, Segmenter
 from tasks.threshold_maps import ThresholdMaps
 
-PUBLISHED = ("comparison.csv", "segmentation.csv", "label_quality.csv", "classifier.csv", "settings.csv", "summary.md")
+PUBLISHED = (
+    "comparison.csv",
+    "segmentation.csv",
+    "label_quality.csv",
+    "classifier.csv",
+    "settings.csv",
+    "summary.md",
+)
 
 
 class Tables(Stage):
@@ -83,7 +91,12 @@ class Tables(Stage):
         return f"{len(segmentation)} segmentation rows, {len(quality)} label rows"
 
     def _segmentation_row(self, stage: Scores) -> dict[str, Any]:
-        axes = {"labels": stage.labels, "arch": stage.arch, "segmenter": stage.segmenter, "split": stage.split}
+        axes = {
+            "labels": stage.labels,
+            "arch": stage.arch,
+            "segmenter": stage.segmenter,
+            "split": stage.split,
+        }
         sets = {"train_set": self.dataset, "test_set": stage.target_dataset().dataset}
         return {**sets, **axes, **stage.summary(), **keys_of(stage)}
 
@@ -96,13 +109,22 @@ class Tables(Stage):
     def _classifier_rows(self) -> Iterator[dict[str, Any]]:
         for stage in self.classifier_stages():
             for row in files.read_table(stage.entry.checked(SCORES)).to_dict("records"):
-                yield {"dataset": self.dataset, **{str(name): value for name, value in row.items()}, **keys_of(stage)}
+                yield {
+                    "dataset": self.dataset,
+                    **{str(name): value for name, value in row.items()},
+                    **keys_of(stage),
+                }
 
     def _settings_rows(self) -> Iterator[dict[str, str]]:
         """Every number of every stage behind the tables, under the key that the rows name."""
         for stage in walk(self):
             for name, value in stage.significant_knobs().items():
-                yield {"stage": stage.stage(), "key": stage.short_key, "knob": name, "value": cache.canonical(value)}
+                yield {
+                    "stage": stage.stage(),
+                    "key": stage.short_key,
+                    "knob": name,
+                    "value": cache.canonical(value),
+                }
 
 
 _KEY_STAGES: tuple[type[Stage], ...] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tasks import cache, files
 from tasks.base import Stage
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from pipeline.training import Epoch
 
+ModelT = TypeVar("ModelT", bound="nn.Module")
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.safetensors"
 LOG = "log.csv"
@@ -67,12 +68,14 @@ class TrainedStage(NetworkStage):
                 cache.chaos(self.stage(), f"epoch-{epoch.number}")
                 progress.label = f"epoch {epoch.number + 1}/{self.knobs.epochs}  "
         files.write_weights(draft.path(WEIGHTS), model.state_dict())
-        steady = [{name: value for name, value in row.items() if name not in ("seconds", "samples_per_second")} for row in log]
+        steady = [
+            {name: value for name, value in row.items() if name not in ("seconds", "samples_per_second")} for row in log
+        ]
         files.write_table(draft.path(LOG), pd.DataFrame(steady))
         checkpoint.unlink(missing_ok=True)
         return log
 
-    def load_into(self, model: nn.Module) -> nn.Module:
+    def load_into(self, model: ModelT) -> ModelT:
         """The trained weights, after comparing their checksum, in a model that is ready to predict."""
         model.load_state_dict(files.read_weights(self.entry.checked(WEIGHTS)))
         return model.eval()

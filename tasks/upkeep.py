@@ -1,18 +1,18 @@
-"""Plan, Compare, Invalidate, Verify, Gc: what is cached, what would run and why, what can go."""
+"""Invalidate, Verify, Gc: what is to be computed anew, what is damaged, what can go."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import luigi
 
-from tasks import cache, files, settings
-from tasks.base import Stage, manifests, snake
+from tasks import cache, settings
+from tasks.base import Stage
 from tasks.cache import Entry
 from tasks.errors import HairlineError, SettingsError, StageError, nearest
 from tasks.run_all import Question
@@ -28,8 +28,9 @@ class Upkeep(Question):
 
     def entries(self) -> Iterable[Entry]:
         """All finished entries of the data set, whatever settings made them."""
-        for folder in sorted(settings.outputs_folder().glob(f"*/{self.dataset}-*")):
-            if folder.is_dir() and not folder.parent.name.startswith(".") and folder.parent.name != "tables":
+        name = re.compile(rf"{re.escape(self.dataset)}-[0-9a-f]{{{cache.KEY_CHARS}}}")
+        for folder in sorted(settings.outputs_folder().glob(f"[!.]*/{self.dataset}-*")):
+            if folder.is_dir() and name.fullmatch(folder.name):
                 yield Entry(folder, _key_in(folder))
 
 
@@ -39,122 +40,6 @@ def _key_in(folder: Path) -> str:
         return str(json.loads((folder / cache.MANIFEST).read_bytes())["key"])
     except (OSError, ValueError, KeyError, TypeError):
         return folder.name.rsplit("-", 1)[-1]
-
-
-class Plan(Upkeep):
-    """Says what is cached, what would run, and why; runs nothing."""
-
-    def answer(self) -> None:
-        stages = self.stages()
-        waiting = [stage for stage in stages if not stage.complete()]
-        for stage in stages:
-            status = "RUN   " if stage in waiting else "cached"
-            why = reason(stage, waiting) if stage in waiting else ""
-            axes = " ".join(value for value in stage.axes.values() if value)
-            print(f"{status}  {stage.stage():<14} {stage.entry.name:<28} {axes:<22} {why}".rstrip())
-        print(f"\n{len(stages) - len(waiting)} cached, {len(waiting)} to run", flush=True)
-
-
-def reason(stage: Stage, waiting: list[Stage]) -> str:
-    """Why a stage would run: its damage, its changed knobs, its changed upstream, or that it never ran."""
-    if stage.entry.exists():
-        return f"damaged: {stage.entry.damage()}"
-    before = latest_like(stage)
-    if before is None:
-        return "never computed"
-    changes = differences(before["knobs"], stage.significant_knobs())
-    if before["version"] != stage.version:
-        changes.append(f"code version: {before['version']} -> {stage.version}")
-    if before.get("fingerprint") != stage.fingerprint():
-        changes.append("data changed")
-    changed = {part.stage(): None for name, part in stage.upstream().items() if before["upstream"].get(name) != part.key}
-    changes += [f"upstream {name} changed" for name in changed]
-    missing = {part.stage(): None for part in stage.upstream().values() if part in waiting}
-    return "; ".join(changes) or "; ".join(f"upstream {name} must run" for name in missing) or "its entry is gone"
-
-
-def latest_like(stage: Stage) -> dict[str, Any] | None:
-    """The manifest of the same stage, data set and axes that is nearest in knobs, the newest among equals."""
-    axes = dict(stage.axes)
-    found = [
-        manifest
-        for manifest in manifests(stage.entry.folder.parent)
-        if manifest.get("dataset") == stage.dataset and manifest.get("axes") == axes
-    ]
-    return min(
-        reversed(found),
-        key=lambda manifest: len(differences(manifest["knobs"], stage.significant_knobs())),
-        default=None,
-    )
-
-
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """`name: old -> new` for every knob that differs."""
-    names = sorted({*old, *new})
-    return [
-        f"{name}: {shown(old.get(name))} -> {shown(new.get(name))}"
-        for name in names
-        if cache.canonical(old.get(name)) != cache.canonical(new.get(name))
-    ]
-
-
-def shown(value: Any) -> str:
-    return str(value) if not isinstance(value, (dict, list)) else cache.canonical(value)
-
-
-class Compare(Upkeep):
-    """One row per cached configuration, with only the knobs that differ as columns."""
-
-    def answer(self) -> None:
-        import pandas as pd
-
-        from pipeline.scores_to_tables import aligned
-
-        rows = self._rows()
-        if not rows:
-            raise StageError(f"nothing of {self.dataset} is scored yet; run: luigi --module tasks RunAll --dataset {self.dataset}")
-        table = pd.DataFrame(only_differing(rows)).fillna("")
-        target = settings.outputs_folder() / "tables" / self.dataset / "compare.csv"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        files.write_table(target, table)
-        print(aligned(table, {str(name): str(name) for name in table.columns}))
-        print(f"\n{len(table)} configurations: {target}", flush=True)
-
-    def _rows(self) -> list[dict[str, Any]]:
-        by_key = {
-            manifest["key"]: manifest
-            for folder in settings.outputs_folder().glob("[!.]*")
-            if folder.is_dir()
-            for manifest in manifests(folder)
-        }
-        scores = [m for m in by_key.values() if m["stage"] == "Scores" and m["dataset"] == self.dataset]
-        return [configuration(manifest, by_key) for manifest in scores]
-
-
-def configuration(scores: dict[str, Any], by_key: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """What a score rests on, as flat columns: results, axes, and `Stage.knob` of everything upstream."""
-    entry = Entry(scores["entry"], scores["key"])
-    summary = files.read_json(entry.checked("summary.json"))
-    row: dict[str, Any] = {"key": scores["key"][: cache.KEY_CHARS]}
-    knobs: dict[str, Any] = {}
-    todo, seen = [scores], set()
-    while todo:
-        manifest = todo.pop()
-        if manifest["key"] in seen:
-            continue
-        seen.add(manifest["key"])
-        row |= {name: value for name, value in manifest["axes"].items() if value and name not in row}
-        knobs |= {f"{manifest['stage']}.{name}": shown(value) for name, value in manifest["knobs"].items()}
-        todo += [by_key[key] for key in manifest["upstream"].values() if key in by_key]
-    return {**row, **{name: summary[name] for name in ("ods", "ois", "ap")}, **knobs}
-
-
-def only_differing(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Drops the knob columns in which all rows that have them agree."""
-    knobs = sorted({name for row in rows for name in row if "." in name})
-    same = {name for name in knobs if len({row[name] for row in rows if name in row}) == 1}
-    ordered = sorted(rows, key=lambda row: (row.get("split", ""), row.get("segmenter", ""), row.get("labels", ""), -row["ods"]))
-    return [{name: value for name, value in row.items() if name not in same} for row in ordered]
 
 
 class Invalidate(Upkeep):
@@ -179,7 +64,10 @@ class Invalidate(Upkeep):
             target.mkdir(parents=True, exist_ok=True)
             part.entry.folder.rename(target / part.entry.name)
             print(f"moved  {part.stage():<14} {part.entry.name}")
-        print(f"{len(moved)} entries are in {batch}; undo: luigi --module tasks Invalidate --dataset {self.dataset} --undo")
+        print(
+            f"{len(moved)} entries are in {batch}; "
+            f"undo: luigi --module tasks Invalidate --dataset {self.dataset} --undo"
+        )
 
     def _rests_on_it(self, part: Stage) -> bool:
         return any(above.stage() == self.stage for above in walk(part))
@@ -241,7 +129,10 @@ class Gc(Upkeep):
         for folder, why in found:
             used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
             size += used
-            print(f"{'removed' if self.apply else 'would go'}  {used / 1e6:9.1f} MB  {folder.parent.name}/{folder.name}  {why}")
+            print(
+                f"{'removed' if self.apply else 'would go'}  {used / 1e6:9.1f} MB  "
+                f"{folder.parent.name}/{folder.name}  {why}"
+            )
             if self.apply:
                 shutil.rmtree(folder)
         end = "" if self.apply or not found else "; add --apply to remove them"

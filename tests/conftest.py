@@ -6,8 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -64,11 +65,17 @@ classes = 2
 """
 
 
+def make_workplace(folder: Path) -> Path:
+    """A folder with configs/ in it, where a data set called tiny is defined."""
+    (folder / "configs").mkdir(parents=True)
+    (folder / "configs" / "tiny.toml").write_text(TINY)
+    return folder
+
+
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workplace with a data set called tiny; returns its folder, with outputs/ and configs/ in it."""
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "tiny.toml").write_text(TINY)
+    """A workplace with a data set called tiny and nothing computed; tests in this process see it too."""
+    make_workplace(tmp_path)
     monkeypatch.setenv("HAIRLINE_CONFIGS", str(tmp_path / "configs"))
     monkeypatch.setenv("HAIRLINE_OUTPUTS", str(tmp_path / "outputs"))
     return tmp_path
@@ -88,7 +95,8 @@ def fresh_settings() -> Iterator[None]:
     Register.clear_instance_cache()
 
 
-Luigi = Callable[..., "subprocess.CompletedProcess[str]"]
+class Luigi(Protocol):
+    def __call__(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]: ...
 
 
 def luigi_command() -> str:
@@ -100,24 +108,58 @@ def luigi_command() -> str:
     return found
 
 
+def environment(workplace: Path, **env: str) -> dict[str, str]:
+    """What a process needs to work in a workplace."""
+    places = {"HAIRLINE_CONFIGS": str(workplace / "configs"), "HAIRLINE_OUTPUTS": str(workplace / "outputs")}
+    return {**os.environ, **places, **env}
+
+
+def luigi_in(workplace: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Runs `luigi --module tasks …` as a user would, in a process of its own."""
+    return subprocess.run(
+        [luigi_command(), "--module", "tasks", *words],
+        cwd=ROOT,
+        env=environment(workplace, **env),
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+
+
 @pytest.fixture
 def luigi_run(tiny: Path) -> Luigi:
-    """Runs `luigi --module tasks …` as a user would, in a process of its own."""
+    return lambda *words, **env: luigi_in(tiny, *words, **env)
 
-    def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [luigi_command(), "--module", "tasks", *words],
-            cwd=ROOT,
-            env={**os.environ, **env},
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
 
-    return run
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workplace where everything was computed once without any disturbance; not to be written to."""
+    workplace = make_workplace(tmp_path_factory.mktemp("undisturbed") / "workplace")
+    done = luigi_in(workplace, "RunAll", "--dataset", "tiny")
+    assert done.returncode == 0, done.stderr
+    return workplace
+
+
+@pytest.fixture
+def finished(undisturbed: Path, tiny: Path) -> Path:
+    """A copy of the undisturbed workplace, for a test of its own."""
+    shutil.copytree(undisturbed / "outputs", tiny / "outputs")
+    return tiny
+
+
+def ran(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The stages that a run computed to the end, in order."""
+    return [line.split()[0] for line in done.stderr.splitlines() if "✓" in line]
 
 
 def published(folder: Path) -> dict[str, bytes]:
     """The tables that must not depend on when and how they were computed."""
-    names = ("comparison.csv", "segmentation.csv", "label_quality.csv", "classifier.csv", "settings.csv", "summary.md")
+    names = (
+        "comparison.csv",
+        "segmentation.csv",
+        "label_quality.csv",
+        "classifier.csv",
+        "settings.csv",
+        "summary.md",
+    )
     return {name: (folder / "outputs" / "tables" / "tiny" / name).read_bytes() for name in names}

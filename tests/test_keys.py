@@ -40,8 +40,12 @@ def other(annotation: Any, name: str, value: Any) -> Any:
     if isinstance(value, str):
         return value + "x"
     bounds = get_args(annotation)[1]
-    step = 1 if isinstance(value, int) else 1e-3
-    return value + step if value + step <= bounds.high else value - step
+    if name == "stride_px":
+        return value // 2  # still a divisor of the window
+    if name == "window_px":
+        return value * 2
+    step = (2 if bounds.odd else 1) if isinstance(value, int) else 1e-3
+    return value + step if value + step in bounds else value - step
 
 
 def graph(**overrides: str) -> dict[tuple[str, ...], Stage]:
@@ -58,9 +62,7 @@ def role(stage: Stage) -> tuple[str, ...]:
 
 def below(stages: dict[tuple[str, ...], Stage], section: str) -> set[tuple[str, ...]]:
     """The stages of that section, and all that rest on them."""
-    return {
-        name for name, stage in stages.items() if any(part.stage() == section for part in walk(stage))
-    }
+    return {name for name, stage in stages.items() if any(part.stage() == section for part in walk(stage))}
 
 
 @pytest.mark.parametrize(("section", "name"), KNOBS, ids=[".".join(knob) for knob in KNOBS])

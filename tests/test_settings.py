@@ -108,3 +108,18 @@ def test_a_whole_number_is_welcome_where_a_fraction_is_wanted_and_means_the_same
     one = settings.resolve("PseudoLabels", "tiny", "", "", {"cam_weight": "1"})
     assert one == settings.resolve("PseudoLabels", "tiny", "", "", {"cam_weight": "1.0"})
     assert isinstance(one.cam_weight, float)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "text", "words"),
+    [
+        ("ThresholdMaps", "stride_px", "64", "stride_px = 64; allowed: at most window_px = 32"),
+        ("PatchMaps", "stride_px", "12", "the window must be a multiple of the stride"),
+        ("Classifier", "multiplicative_low", "2", "multiplicative_low = 2; allowed: at most multiplicative_high"),
+        ("PseudoLabels", "kernel_px", "4", "--PseudoLabels-kernel-px 4; allowed: odd numbers from 1 to 65535"),
+    ],
+)
+def test_values_that_do_not_fit_together_are_told(tiny: Path, section: str, key: str, text: str, words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.resolve(section, "tiny", "", "", {key: text})
+    assert words in str(caught.value)

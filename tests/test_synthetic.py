@@ -17,12 +17,8 @@ from pipeline.synthetic import SIZES_PX, DemoPhoto, demo_photo, demo_photos, is_
 Mask = NDArray[np.bool_]
 
 
-def knobs(
-    train: int = 16, val: int = 4, test: int = 4, seed: int = 7, share: float = 0.25
-) -> DemoPhotosKnobs:
-    return DemoPhotosKnobs(
-        seed=seed, train_images=train, val_images=val, test_images=test, uncracked_share=share
-    )
+def knobs(train: int = 16, val: int = 4, test: int = 4, seed: int = 7, share: float = 0.25) -> DemoPhotosKnobs:
+    return DemoPhotosKnobs(seed=seed, train_images=train, val_images=val, test_images=test, uncracked_share=share)
 
 
 @pytest.fixture(scope="module")

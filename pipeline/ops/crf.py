@@ -34,9 +34,7 @@ def dense_crf(
         field.addPairwiseGaussian(sxy=gaussian_sxy_px, compat=gaussian_compat)
     if bilateral_compat:
         image = np.ascontiguousarray(image_rgb)  # the library reads raw memory: only C order will do
-        field.addPairwiseBilateral(
-            sxy=bilateral_sxy_px, srgb=bilateral_srgb, rgbim=image, compat=bilateral_compat
-        )
+        field.addPairwiseBilateral(sxy=bilateral_sxy_px, srgb=bilateral_srgb, rgbim=image, compat=bilateral_compat)
     labels = np.asarray(field.inference(iterations)).reshape(2, height, width)
     return np.asarray(labels[1] > labels[0])
 
@@ -56,6 +54,4 @@ def _check(image_rgb: ImageRGB, probability: Map, clip: float, iterations: int) 
     if not np.isfinite(probability).all():
         raise ValueError("a map with values that are not finite; values in [0, 1] are needed")
     if not 0 < clip < 0.5 or iterations < 0:
-        raise ValueError(
-            f"clip {clip:g}, {iterations} iterations; the clip lies between 0 and 0.5, iterations ≥ 0"
-        )
+        raise ValueError(f"clip {clip:g}, {iterations} iterations; the clip lies between 0 and 0.5, iterations ≥ 0")

@@ -1,11 +1,8 @@
 """Scores of predictions against masks (ODS, OIS, AP at the thresholds 0.01 … 0.99) and of a classifier.
 
-A pixel is predicted crack when its value is > t, strictly. The rank of a value is how many of the 99
-thresholds it exceeds: one histogram of ranks in the crack and one in all pixels hold the counts at every
-threshold, nothing is compared 99 times.
+A pixel is predicted crack when its value is > t, strictly.
 """
 
-import functools
 import math
 from collections.abc import Iterable
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
@@ -13,14 +10,10 @@ from typing import Any, Literal, TypeAlias, TypedDict, get_args
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.ops.counts import THRESHOLDS, Counts, Floats, count_pixels
 from pipeline.ops.types import Mask
 
-Floats: TypeAlias = npt.NDArray[np.float64]
-Counts: TypeAlias = npt.NDArray[np.int64]
 Empty: TypeAlias = Literal["zero", "one", "skip"]
-
-THRESHOLDS: Floats = np.arange(1, 100) / 100  # the float64 nearest to k/100; np.arange(0.01, 1, 0.01) strays
-_TOP = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 
 class ImageScores(TypedDict):
@@ -90,7 +83,7 @@ class ScoreSheet:
 
         prediction: H×W in [0, 1] as floats, or as uint8 (p/255), uint16 (p/65535) or bool. mask: bool H×W.
         """
-        hits, predicted, crack = _counts(prediction, mask)
+        hits, predicted, crack = count_pixels(prediction, mask)
         self._images += 1
         self._empty_images += crack == 0
         if crack == 0 and self._empty == "skip":
@@ -139,9 +132,7 @@ class ScoreSheet:
         )
 
 
-def ods_ois_ap(
-    predictions: Iterable[npt.NDArray[Any]], masks: Iterable[Mask], *, empty: Empty = "zero"
-) -> Scores:
+def ods_ois_ap(predictions: Iterable[npt.NDArray[Any]], masks: Iterable[Mask], *, empty: Empty = "zero") -> Scores:
     """Scores of pairs of prediction and mask, each looked at once and let go; see `ScoreSheet`."""
     sheet = ScoreSheet(empty=empty)
     for prediction, mask in zip(predictions, masks, strict=True):
@@ -186,44 +177,6 @@ def _area_under_roc(labels: npt.NDArray[np.bool_], probabilities: npt.NDArray[np
     _, level, count = np.unique(probabilities, return_inverse=True, return_counts=True)
     rank = np.cumsum(count) - (count - 1) / 2
     return float((rank[level][labels].sum() - crack * (crack + 1) / 2) / (crack * (labels.size - crack)))
-
-
-def _counts(prediction: npt.NDArray[Any], mask: Mask) -> tuple[Counts, Counts, int]:
-    """At each threshold the crack pixels found and the pixels predicted; and the number of crack pixels."""
-    if mask.dtype != np.bool_ or prediction.shape != mask.shape:
-        raise ValueError(
-            f"a prediction of shape {prediction.shape}, a mask of {mask.dtype}, shape {mask.shape}; "
-            "both H×W and a bool mask are needed"
-        )
-    found, predicted = _exceeding(prediction[mask]), _exceeding(prediction.ravel())
-    return found, predicted, int(np.count_nonzero(mask))
-
-
-def _exceeding(values: npt.NDArray[Any]) -> Counts:
-    """How many of the values exceed each threshold."""
-    if values.dtype in _TOP:
-        integers = values.view(np.uint8) if values.dtype == np.bool_ else values
-        top = _TOP[values.dtype]
-        of_level = np.bincount(integers, minlength=top + 1)
-        of_rank = np.bincount(_ranks_of_levels(top), weights=of_level, minlength=100)
-    else:
-        of_rank = np.bincount(_ranks(values), minlength=100)
-    return np.cumsum(of_rank[::-1])[::-1][1:].astype(np.int64)
-
-
-@functools.cache
-def _ranks_of_levels(top: int) -> npt.NDArray[np.intp]:
-    return _ranks(np.arange(top + 1) / top)
-
-
-def _ranks(values: npt.NDArray[Any]) -> npt.NDArray[np.intp]:
-    """How many thresholds each value exceeds, 0 to 99, compared in float64."""
-    if values.dtype.kind != "f" or not ((values >= 0) & (values <= 1)).all():
-        raise ValueError(
-            f"a prediction of {values.dtype} with values outside [0, 1] or none at all; "
-            "floats in [0, 1], uint8, uint16 or bool are needed"
-        )
-    return np.searchsorted(THRESHOLDS, values.astype(np.float64), side="left")
 
 
 def _f1(hits: Counts, predicted: Counts, crack: int, undefined: float) -> Floats:

@@ -187,9 +187,7 @@ def _best_of_three(bins: _Bins, count: int) -> int:
         tail, best = bins.tail[cut + 1 : count - 1], bins.best[cut + 1 : count - 1]
         cuts = bins.cut[cut + 1 : count - 1]
         for second in range(zeroth.size):
-            middle = _criterion(
-                first=first[second] - bins.first[cut], zeroth=zeroth[second] - bins.zeroth[cut]
-            )
+            middle = _criterion(first=first[second] - bins.first[cut], zeroth=zeroth[second] - bins.zeroth[cut])
             score = bins.head[cut] + tail[second] + middle
             better = score > best[second]
             best[second] = score if better else best[second]

@@ -1,0 +1,113 @@
+"""GradCAM++ of the class crack."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import models
+from models.resnet import Classifier
+from pipeline.classifier_to_cams import CamMaker, cam, cam_to_image, gradcam_plus_plus
+from pipeline.knobs import CamsKnobs
+from pipeline.training import seeded
+
+CPU = torch.device("cpu")
+ANALYTIC = CamsKnobs("analytic", "float32")
+PACKAGE = CamsKnobs("package", "float32")
+
+
+def street(seed: int, size: tuple[int, int] = (70, 130), bar: bool = True) -> np.ndarray:
+    image = np.random.default_rng(seed).integers(120, 200, (*size, 3), dtype=np.uint8)
+    if bar:
+        image[:, 12:20] = 10
+    return image
+
+
+def briefly_trained(head: str) -> Classifier:
+    with seeded(0, CPU):
+        model = models.build_classifier("resnet18", head=head, weights="none", pixels="imagenet")
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-3)
+    for step in range(8):
+        images = np.stack([street(step * 8 + k, (64, 64), bar=k % 2 == 1) for k in range(8)])
+        batch = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        loss = F.cross_entropy(model(batch), torch.arange(8) % 2)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model.eval()
+
+
+@pytest.fixture(scope="module", params=["linear", "dense1000"])
+def model(request: pytest.FixtureRequest) -> Iterator[Classifier]:
+    yield briefly_trained(request.param)
+
+
+def test_the_package_and_the_short_cut_agree(model: Classifier) -> None:
+    fast, slow = CamMaker(model, ANALYTIC, device=CPU), CamMaker(model, PACKAGE, device=CPU)
+    for seed in range(4):
+        image = street(seed)
+        assert fast.unscaled(image).max() > 0
+        assert np.allclose(fast.unscaled(image), slow.unscaled(image), rtol=2e-3, atol=1e-9)
+        assert np.abs(fast(image) - slow(image)).max() < 2e-3
+
+
+def test_a_cam_has_one_value_for_every_32_pixels_and_the_maximum_one(model: Classifier) -> None:
+    image = street(0)
+    result = cam(model, image, ANALYTIC, device=CPU)
+    assert (result.shape, result.dtype) == ((3, 5), np.float32)
+    assert result.min() >= 0
+    assert result.max() == 1
+
+
+def test_a_cam_maker_gives_the_same_cam_again(model: Classifier) -> None:
+    for knobs in (ANALYTIC, PACKAGE):
+        maker = CamMaker(model, knobs, device=CPU)
+        first = maker(street(0))
+        maker(street(1))
+        assert np.array_equal(maker(street(0)), first)
+
+
+def test_a_cam_maker_leaves_the_weights_alone(model: Classifier) -> None:
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    for knobs in (ANALYTIC, PACKAGE):
+        cam(model, street(0), knobs, device=CPU)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_bfloat16_gives_about_the_same_cam(model: Classifier) -> None:
+    reference = cam(model, street(0), ANALYTIC, device=CPU)
+    for method in ("analytic", "package"):
+        half = cam(model, street(0), CamsKnobs(method, "bfloat16"), device=CPU)
+        assert np.abs(half - reference).max() < 0.1
+
+
+def test_a_classifier_without_evidence_gives_a_zero_map() -> None:
+    model = briefly_trained("linear")
+    torch.nn.init.constant_(model.head[-1].weight, -1.0)  # every feature speaks against a crack
+    for knobs in (ANALYTIC, PACKAGE):
+        result = cam(model, street(0), knobs, device=CPU)
+        assert result.shape == (3, 5)
+        assert not result.any()
+
+
+def test_one_feature_with_a_positive_gradient_is_the_map() -> None:
+    features = torch.tensor([[[[0.0, 2.0]], [[5.0, 0.0]]]])
+    gradient = torch.tensor([[[[1.0, 1.0]], [[-1.0, -1.0]]]])
+    share = 1 / (2 + 2 + 1e-6)  # g² / (2 g² + g³ ΣA + ε) at both pixels
+    assert np.allclose(gradcam_plus_plus(features, gradient), [[0, 2 * 2 * share]])
+
+
+def test_a_negative_gradient_whose_denominator_vanishes_makes_no_nan() -> None:
+    features, gradient = torch.full((1, 1, 1, 1), 2.0), torch.full((1, 1, 1, 1), -1.0)
+    assert gradcam_plus_plus(features, gradient).tolist() == [[0.0]]
+
+
+def test_a_cam_lies_over_the_pixels_it_was_made_from() -> None:
+    coarse = np.zeros((3, 5), np.float32)
+    coarse[1, 3] = 1
+    fine = cam_to_image(coarse, (70, 130))  # 96×160 before the padding is cut off
+    assert fine.shape == (70, 130)
+    row, col = np.unravel_index(fine.argmax(), fine.shape)
+    assert (32 <= row < 64, 96 <= col < 128) == (True, True)

@@ -1,0 +1,126 @@
+"""The dense CRF against an exact mean field over all pairs of pixels."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.ops.crf import dense_crf
+
+NAMES = ("gaussian_sxy_px", "gaussian_compat", "bilateral_sxy_px", "bilateral_srgb", "bilateral_compat", "iterations")
+PARAMETERS = [
+    (3.0, 3.0, 80.0, 13.0, 10.0, 5),
+    (1.0, 1.0, 20.0, 5.0, 3.0, 5),
+    (5.0, 5.0, 50.0, 20.0, 5.0, 1),
+    (3.0, 1.0, 20.0, 10.0, 3.0, 10),
+    (1.0, 0.0, 50.0, 10.0, 5.0, 5),
+    (3.0, 3.0, 80.0, 13.0, 0.0, 5),
+]
+
+
+def scene(seed: int, height: int = 26, width: int = 31) -> tuple[np.ndarray, np.ndarray]:
+    """A dark line on noise, and a map that finds it coarsely."""
+    rng = np.random.default_rng(seed)
+    image_rgb = rng.normal(150, 8, (height, width, 3))
+    crack = np.zeros((height, width), np.uint8)
+    cv2.line(crack, (2, 3 + seed), (width - 3, height - 5), 1, 2)
+    image_rgb[crack > 0] -= 90
+    coarse = cv2.GaussianBlur(crack.astype(np.float32), (0, 0), 3)
+    return image_rgb.clip(0, 255).astype(np.uint8), coarse / coarse.max()
+
+
+def exact_mean_field(
+    image_rgb: np.ndarray, probability: np.ndarray, scale: float, clip: float, *p: float
+) -> np.ndarray:
+    """models.md, section 9, written out: Q ← softmax(−U + Σ w · D^-½ K D^-½ Q)."""
+    gaussian_sxy, gaussian_compat, bilateral_sxy, bilateral_srgb, bilateral_compat, iterations = p
+    xy = np.indices(probability.shape).reshape(2, -1).T.astype(float)
+    rgb = image_rgb.reshape(-1, 3).astype(float)
+    message = gaussian_compat * normalised_kernel(xy / gaussian_sxy) + bilateral_compat * normalised_kernel(
+        np.hstack([xy / bilateral_sxy, rgb / bilateral_srgb])
+    )
+    crack = np.clip(probability.astype(float).ravel() * scale, clip, 1 - clip)
+    unary = -np.log(np.stack([1 - crack, crack], axis=1))
+    q = softmax(-unary)
+    for _ in range(int(iterations)):
+        q = softmax(-unary + message @ q)
+    return (q[:, 1] > q[:, 0]).reshape(probability.shape)
+
+
+def normalised_kernel(features: np.ndarray) -> np.ndarray:
+    kernel = np.exp(-0.5 * ((features[:, None] - features[None]) ** 2).sum(axis=2))
+    weight = 1 / np.sqrt(kernel.sum(axis=1))
+    return weight[:, None] * kernel * weight
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    e = np.exp(x - x.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("parameters", PARAMETERS, ids=str)
+def test_labels_agree_with_the_exact_mean_field(parameters: tuple[float, ...]) -> None:
+    agree = []
+    for seed in range(4):
+        image_rgb, probability = scene(seed)
+        named = dict(zip(NAMES, parameters, strict=True))
+        ours = dense_crf(image_rgb, probability, unary_scale=0.9, unary_clip=0.05, **named)
+        agree.append(ours == exact_mean_field(image_rgb, probability, 0.9, 0.05, *parameters))
+    assert np.mean(agree) >= 0.995
+
+
+def usual(image_rgb: np.ndarray, probability: np.ndarray, **changes: float) -> np.ndarray:
+    settings = dict(zip(NAMES, PARAMETERS[0], strict=True)) | {"unary_scale": 1.0, "unary_clip": 0.05}
+    return dense_crf(image_rgb, probability, **(settings | changes))
+
+
+def test_without_iterations_the_map_alone_decides() -> None:
+    image_rgb, probability = scene(0)
+    assert (usual(image_rgb, probability, iterations=0) == (probability > 0.5)).all()
+
+
+def test_without_kernels_the_map_alone_decides() -> None:
+    image_rgb, probability = scene(0)
+    alone = usual(image_rgb, probability, gaussian_compat=0, bilateral_compat=0)
+    assert (alone == (probability > 0.5)).all()
+
+
+def test_a_map_without_evidence_gives_no_crack() -> None:
+    image_rgb, probability = scene(0)
+    assert not usual(image_rgb, np.zeros_like(probability)).any()
+    assert not usual(image_rgb, probability, unary_scale=0).any()
+
+
+def test_the_label_follows_the_dark_line() -> None:
+    image_rgb, probability = scene(1)
+    dark = image_rgb.mean(axis=2) < 105
+    label = usual(image_rgb, probability)
+    assert (label & dark).sum() / (label | dark).sum() > 0.8
+
+
+def test_images_need_not_be_contiguous() -> None:
+    image_rgb, probability = scene(2)
+    views = usual(image_rgb[::-1, ::2], probability[::-1, ::2])
+    copies = usual(image_rgb[::-1, ::2].copy(), probability[::-1, ::2].copy())
+    assert (views == copies).all()
+
+
+def test_the_same_input_gives_the_same_label_and_is_left_alone() -> None:
+    image_rgb, probability = scene(3)
+    assert (usual(image_rgb, probability) == usual(*scene(3))).all()
+    assert (image_rgb == scene(3)[0]).all() and (probability == scene(3)[1]).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1)])
+def test_the_smallest_images_are_labelled(shape: tuple[int, int]) -> None:
+    label = usual(np.full((*shape, 3), 100, np.uint8), np.ones(shape, np.float32))
+    assert label.dtype == np.bool_ and label.all()
+
+
+def test_what_is_not_allowed_is_said() -> None:
+    image_rgb, probability = scene(0)
+    with pytest.raises(ValueError, match="H×W×3"):
+        usual(image_rgb[:5], probability)
+    with pytest.raises(ValueError, match="clip"):
+        usual(image_rgb, probability, unary_clip=0.5)
+    with pytest.raises(ValueError, match="not finite"):
+        usual(image_rgb, probability * np.float32(np.nan))

@@ -1,0 +1,171 @@
+"""Training the segmenter, and its predictions."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import models
+from pipeline.augmentation import turn
+from pipeline.knobs import PredictionsKnobs, SegmenterKnobs
+from pipeline.labels_to_segmenter import CropFeed, binary_cross_entropy, train_segmenter
+from pipeline.segmenter_to_predictions import predict
+from pipeline.training import Epoch, seeded
+
+CPU = torch.device("cpu")
+KNOBS = SegmenterKnobs(
+    jitter_probability=0.75,
+    brightness=0.2,
+    contrast=0.2,
+    saturation=0.2,
+    hue=0.2,
+    noise_probability=0.3,
+    additive_sigma=0.01,
+    multiplicative_low=0.75,
+    multiplicative_high=1.25,
+    pixels="unit",
+    epochs=2,
+    batch_size=4,
+    samples_per_epoch=16,
+    optimiser="adamw",
+    learning_rate=0.01,
+    momentum=0.9,
+    weight_decay=1e-4,
+    schedule="constant",
+    step_epochs=1,
+    step_factor=0.1,
+    precision="float32",
+    seed=7,
+    crop_px=32,
+    geometry="eightfold",
+    loss="bce",
+    options={},
+)
+
+
+class Red(nn.Module):
+    """A segmenter one can compute by eye: probability of crack = the red channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, batch: Tensor) -> dict[str, Any]:
+        return {"logits": self.scale * batch[:, :1].logit(), "aux": []}
+
+
+def network() -> nn.Module:
+    with seeded(0, CPU):
+        return models.build_segmenter("unet", width=4, norm="batch", pixels="unit")
+
+
+def streets() -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Grey noise with a dark bar, of several sizes, one smaller than a crop; labels 255 on the bar."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(120, 200, (*size, 3), dtype=np.uint8) for size in ((40, 70), (50, 33), (20, 30))]
+    labels = [np.zeros(image.shape[:2], np.uint8) for image in images]
+    for image, label in zip(images, labels, strict=True):
+        image[8:12], label[8:12] = 10, 255
+    return images, labels
+
+
+def train(model: nn.Module, resume: dict[str, Any] | None = None, **changes: Any) -> Iterator[Epoch]:
+    return train_segmenter(model, *streets(), replace(KNOBS, **changes), device=CPU, resume=resume)
+
+
+def test_a_segmenter_learns_dark_bars() -> None:
+    model = network()
+    list(train(model, epochs=6))
+    image, label = (each[0] for each in streets())
+    answer = predict(model, image, PredictionsKnobs("float32", 8), device=CPU)
+    assert answer.shape == label.shape
+    assert answer[label == 255].mean() > 2 * answer[label == 0].mean()
+
+
+def test_a_resumed_segmenter_ends_with_the_same_bits() -> None:
+    first, last = [epoch.state() for epoch in train(network())]
+    (resumed,) = [epoch.state() for epoch in train(network(), resume=first)]
+    assert all(torch.equal(weights, resumed["model"][name]) for name, weights in last["model"].items())
+
+
+def test_zero_samples_per_epoch_means_every_image_in_every_geometry_once() -> None:
+    seen: list[int] = []
+    for geometry, expected in (("eightfold", 24), ("none", 3)):
+        arguments = {"device": CPU, "resume": None, "progress": lambda done, total: seen.append(total)}
+        knobs = replace(KNOBS, samples_per_epoch=0, epochs=1, batch_size=3, crop_px=32, geometry=geometry)  # type: ignore[arg-type]
+        list(train_segmenter(network(), *streets(), knobs, **arguments))
+        assert seen[-1] == expected // 3
+
+
+def test_image_and_label_are_cropped_alike() -> None:
+    rng = np.random.default_rng(2)
+    labels = [rng.integers(0, 256, size, dtype=np.uint8) for size in ((40, 70), (20, 30))]
+    images = [np.repeat(label[..., np.newaxis], 3, axis=2) for label in labels]
+    ((pixels, targets),) = CropFeed(images, labels, 32, 8, 16).batches([16], np.random.default_rng(0))
+    assert (pixels.shape, targets.shape) == ((16, 32, 32, 3), (16, 1, 32, 32))
+    assert np.array_equal(pixels[..., 0], targets[:, 0])
+    assert len({target.tobytes() for target in targets}) == 16
+
+
+def test_a_crop_as_large_as_the_image_is_the_turned_image() -> None:
+    label = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    feed = CropFeed([np.zeros((4, 4, 3), np.uint8)], [label], 4, 8, 8)
+    ((_, targets),) = feed.batches([8], np.random.default_rng(0))
+    assert {target.tobytes() for target in targets} == {turn(label, code).tobytes() for code in range(8)}
+
+
+def test_every_place_of_an_image_is_cropped() -> None:
+    label = np.arange(25, dtype=np.uint8).reshape(5, 5)
+    feed = CropFeed([np.zeros((5, 5, 3), np.uint8)], [label], 3, 1, 200)
+    ((_, targets),) = feed.batches([200], np.random.default_rng(0))
+    assert set(targets[:, 0, 0, 0].tolist()) == {0, 1, 2, 5, 6, 7, 10, 11, 12}
+
+
+def test_all_outputs_count_the_same_against_soft_targets() -> None:
+    targets = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
+    main, side = torch.tensor([[[[0.0, 1.0, 2.0]]]]), torch.tensor([[[[-1.0, 0.0, 1.0]]]])
+    soft = torch.tensor([[[[0.0, 0.2, 1.0]]]])
+    expected = [F.binary_cross_entropy_with_logits(each, soft) for each in (main, side)]
+    loss = binary_cross_entropy({"logits": main, "aux": [side]}, targets)["loss"]
+    assert torch.allclose(loss, (expected[0] + expected[1]) / 2)
+
+
+def test_images_and_labels_must_belong_together() -> None:
+    images, labels = streets()
+    with pytest.raises(ValueError, match="3 images and 2 labels"):
+        train_segmenter(network(), images, labels[:2], KNOBS, device=CPU, resume=None)
+    with pytest.raises(ValueError, match="0 images and 0 labels"):
+        train_segmenter(network(), [], [], KNOBS, device=CPU, resume=None)
+    with pytest.raises(ValueError, match=r"image \d is .* sizes must agree"):
+        list(train_segmenter(network(), images, labels[::-1], KNOBS, device=CPU, resume=None))
+
+
+@pytest.mark.parametrize(("bits", "kind", "top"), [(8, np.uint8, 255), (16, np.uint16, 65_535)])
+def test_probabilities_become_whole_numbers(bits: int, kind: type, top: int) -> None:
+    image = np.zeros((1, 4, 3), np.uint8)
+    image[0, :, 0] = [0, 51, 102, 255]
+    answer = predict(Red(), image, PredictionsKnobs("float32", bits), device=CPU)  # type: ignore[arg-type]
+    assert answer.dtype == kind
+    assert answer.tolist() == [[0, top // 5, 2 * top // 5, top]]
+
+
+def test_predictions_have_the_size_of_their_image_and_come_again_the_same() -> None:
+    model, knobs = network(), PredictionsKnobs("float32", 16)
+    image = streets()[0][1]
+    first = predict(model, image, knobs, device=CPU)
+    assert first.shape == (50, 33)
+    assert np.array_equal(predict(model, image, knobs, device=CPU), first)
+
+
+def test_bfloat16_gives_about_the_same_prediction() -> None:
+    model, image = network(), streets()[0][0]
+    reference, half = (
+        predict(model, image, PredictionsKnobs(precision, 8), device=CPU).astype(int)  # type: ignore[arg-type]
+        for precision in ("float32", "bfloat16")
+    )
+    assert np.abs(reference - half).max() < 13
