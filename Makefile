@@ -1,6 +1,6 @@
 # make demo: everything on the built-in data   make test: all checks and tests   make install: only set up
 SHELL := /bin/bash
-PYTHON ?= $(shell for name in python3.12 python3.11 python3.13 python3; do \
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 BIN := .venv/bin
 

@@ -53,6 +53,18 @@ def _score(segmentation: pd.DataFrame, group: Mapping[Any, Any], labels: str) ->
     return segmentation[chosen].iloc[0] if chosen.any() else None
 
 
+def note_on_empty(segmentation: pd.DataFrame) -> str:
+    """What images without any crack do to the scores; '' when there are none. Their best possible F1 is the ceiling."""
+    sets = segmentation.drop_duplicates("test_set").to_dict("records")
+    words = {"zero": "counts as F1 = 0", "one": "counts as F1 = 1 when nothing is predicted", "skip": "is left out"}
+    return "; ".join(
+        f"{row['test_set']}: {row['empty_images']} of {row['images']} images show no crack, "
+        f'and each {words[str(row["empty"])]} ([Scores] empty = "{row["empty"]}")'
+        for row in sets
+        if row["empty_images"]
+    )
+
+
 def markdown(table: pd.DataFrame, columns: Mapping[str, str]) -> str:
     """The named columns of a table as a Markdown table; numbers with four decimals."""
     lines = ["| " + " | ".join(columns.values()) + " |", "|" + " --- |" * len(columns)]

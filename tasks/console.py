@@ -9,6 +9,7 @@ import re
 import sys
 import time
 import traceback
+from pathlib import Path
 from types import TracebackType
 
 import luigi
@@ -120,4 +121,14 @@ def _excepthook(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 
 def host() -> str:
-    return f"{os.uname().nodename} ({os.uname().sysname} {os.uname().machine}, {os.cpu_count()} cores)"
+    return f"{os.uname().nodename} ({os.uname().sysname} {os.uname().machine}, {processor()}, {os.cpu_count()} cores)"
+
+
+def processor() -> str:
+    """The processor's own name where the system tells it."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
+            names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        return "processor unknown"
+    return names[0] if names else "processor unknown"

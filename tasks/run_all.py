@@ -66,7 +66,8 @@ class RunAll(Question):
             "command": shlex.join(["luigi", *sys.argv[1:]]),
             "published": datetime.now(UTC).isoformat(timespec="seconds"),
             "computed": manifest["created"],
-            "recipe": self.recipe or "as configs/ say",
+            "recipe": settings.recipe_name(self.dataset, self.recipe),
+            "variant": self.variant,
             "host": console.host(),
             "packages": package_versions(),
             "git": git_commit(),
@@ -78,8 +79,11 @@ class RunAll(Question):
 
         compared = files.read_table(folder / "comparison.csv")
         quality = folder / "label_quality.csv"
+        note = to_tables.note_on_empty(files.read_table(folder / "segmentation.csv"))
         print(f"\nSegmenters trained on full masks (FSV), CRF labels (CRF), pseudo labels (WSV) of {self.dataset}")
         print(to_tables.aligned(compared, to_tables.comparison_columns("ods")))
+        if note:
+            print(f"  {note}")
         if quality.stat().st_size > 1:
             print("\nThe labels themselves, against the masks")
             print(to_tables.aligned(files.read_table(quality), to_tables.LABEL_COLUMNS))

@@ -214,8 +214,13 @@ def resolve(section: str, dataset: str, recipe: str, variant: str, given: Mappin
         raise SettingsError(f"[{section}] of {dataset}: {error}") from None
 
 
+def recipe_name(dataset: str, recipe: str) -> str:
+    """The recipe that is meant: the one asked for, or the one that the data set's file names."""
+    return recipe or str(_read(_find("dataset", dataset)).values.get("recipe", ""))
+
+
 def variants(dataset: str, recipe: str) -> list[str]:
     """The names of all variants that a data set's files define."""
     own = _read(_find("dataset", dataset))
-    base = _read(_find("recipe", recipe or own.values.get("recipe", "")))
+    base = _read(_find("recipe", recipe_name(dataset, recipe)))
     return sorted({*own.values.get("variants", {}), *base.values.get("variants", {})})

@@ -87,7 +87,9 @@ class Tables(Stage):
         files.write_table(draft.path("label_quality.csv"), quality)
         files.write_table(draft.path("classifier.csv"), pd.DataFrame(self._classifier_rows()))
         files.write_table(draft.path("settings.csv"), pd.DataFrame(self._settings_rows()))
-        files.write_text(draft.path("summary.md"), summary(self.dataset, compared, quality))
+        files.write_text(
+            draft.path("summary.md"), summary(self.dataset, compared, quality, to_tables.note_on_empty(segmentation))
+        )
         return f"{len(segmentation)} segmentation rows, {len(quality)} label rows"
 
     def _segmentation_row(self, stage: Scores) -> dict[str, Any]:
@@ -167,12 +169,13 @@ def walk(stage: Stage) -> list[Stage]:
     return list(seen.values())
 
 
-def summary(dataset: str, compared: Any, quality: Any) -> str:
+def summary(dataset: str, compared: Any, quality: Any, note: str) -> str:
     """The tables at a glance, in Markdown."""
     from pipeline import scores_to_tables as to_tables
 
     parts = [f"# {dataset}\n\nSegmenters trained on full masks (FSV), CRF labels (CRF) and pseudo labels (WSV).\n"]
     parts += [to_tables.markdown(compared, to_tables.comparison_columns(metric)) for metric in to_tables.METRICS]
+    parts += [f"{note}.\n"] if note else []
     if len(quality):
         parts += ["Labels of the training images against their masks.\n"]
         parts += [to_tables.markdown(quality, to_tables.LABEL_COLUMNS)]
