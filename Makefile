@@ -32,5 +32,8 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+bench: install
+	$(BIN)/python -m tasks.bench
+
 picture: install
 	$(BIN)/luigi --module tasks Inspect --dataset demo --out docs/maps.png

@@ -33,8 +33,25 @@ class CamMaker:
         self._package = package_cam(model) if knobs.method == "package" else None
 
     def __call__(self, image_rgb: ImageRGB) -> npt.NDArray[np.float32]:
-        """The map at the features' resolution, divided by its maximum; without evidence all zero."""
-        return normalise_by_maximum(self.unscaled(image_rgb))
+        """The map at the features' resolution, divided by its maximum; without evidence all zero.
+
+        With `tile_px` each tile is mapped, and divided by its maximum, by itself: on a large image the whole map
+        would lock on to the few most telling spots.
+        """
+        if not self.knobs.tile_px:
+            return normalise_by_maximum(self.unscaled(image_rgb))
+        return self._tiled(pad_to_multiple(image_rgb, CELL_PX))
+
+    def _tiled(self, padded: ImageRGB) -> npt.NDArray[np.float32]:
+        """One map from tiles; where the last tile of a row or column overlaps its neighbour, the later one counts."""
+        stitched = np.zeros([side // CELL_PX for side in padded.shape[:2]], np.float32)
+        for top in tile_starts(padded.shape[0], self.knobs.tile_px):
+            for left in tile_starts(padded.shape[1], self.knobs.tile_px):
+                tile = padded[top : top + self.knobs.tile_px, left : left + self.knobs.tile_px]
+                found = normalise_by_maximum(self.unscaled(np.ascontiguousarray(tile)))
+                row, col = top // CELL_PX, left // CELL_PX
+                stitched[row : row + found.shape[0], col : col + found.shape[1]] = found
+        return stitched
 
     def unscaled(self, image_rgb: ImageRGB) -> npt.NDArray[np.float32]:
         """GradCAM++ of the image mirrored to a multiple of 32 px, ≥ 0."""
@@ -45,6 +62,12 @@ class CamMaker:
         with evaluating(self.model, self.device, self.knobs.precision):
             features = self.model.features(batch).float()
         return gradcam_plus_plus(features, gradient_of_logit(self.model, features))
+
+
+def tile_starts(length_px: int, tile_px: int) -> list[int]:
+    """Starts of tiles that cover a side; the last one ends at the border, so that no tile is a mere sliver."""
+    starts = list(range(0, max(length_px - tile_px, 0) + 1, tile_px))
+    return starts if starts[-1] + tile_px >= length_px else [*starts, length_px - tile_px]
 
 
 def cam(model: Classifier, image_rgb: ImageRGB, knobs: CamsKnobs, *, device: torch.device) -> npt.NDArray[np.float32]:

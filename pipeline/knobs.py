@@ -5,35 +5,15 @@ No knob has a default: the numbers are in `configs/`. Imports nothing heavy, so 
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import types
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal
 
+from pipeline.ranges import Amount, Count, Pixels, Positive, Range, Seed, Share, as_dict, check, fields
 
-@dataclass(frozen=True)
-class Range:
-    """Allowed numbers, both ends included."""
+__all__ = ["as_dict", "check", "fields"]
 
-    low: float
-    high: float
-    odd: bool = False  # odd numbers only
-
-    def __str__(self) -> str:
-        return f"{'odd numbers from ' if self.odd else ''}{self.low:g} to {self.high:g}"
-
-    def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high and (not self.odd or value % 2 == 1)
-
-
-Count = Annotated[int, Range(0, 10**9)]
-Positive = Annotated[int, Range(1, 10**9)]
-Pixels = Annotated[int, Range(1, 65_536)]
-Share = Annotated[float, Range(0.0, 1.0)]
-Amount = Annotated[float, Range(0.0, 1e6)]
-Seed = Annotated[int, Range(0, 2**31 - 1)]
+# the kinds of values of more than one knob
 Precision = Literal["float32", "bfloat16"]
 Pixel = Literal["unit", "imagenet"]  # x/255, or x/255 less ImageNet's mean over its standard deviation
 Optimiser = Literal["sgd", "adamw"]
@@ -58,12 +38,28 @@ class DemoPhotosKnobs:
 
 @dataclass(frozen=True)
 class DatasetKnobs:
-    layout: Literal["synthetic", "folders"]
-    root: str
+    layout: Literal["synthetic", "folders", "crack500", "cfd", "ael", "dcd", "classes", "csv", "combined"]
+    root: str  # a folder or an archive, below HAIRLINE_DATA or data/; "": the data set's name
+    parts: list[str]  # combined: the data sets it is made of
+    exclude: list[str]  # names of images, as in the next two
+    val_names: list[str]
+    test_names: list[str]
+    val_share: Share  # of the photos, where neither the layout nor a list gives that split
+    test_share: Share
+    purpose: Literal[
+        "both", "training", "testing"
+    ]  # testing: all images; training: those that no list names for a test
+    max_images: Count  # for training, as whole photos; 0: all
+    seed: Seed
     on_bad_image: Literal["fail", "skip"]
+    on_duplicate: Literal["fail", "warn"]  # the same pixels in two splits
+    on_shared_photo: Literal["fail", "warn"]  # crops of one photo in two splits
+    on_contradiction: Literal["fail", "warn"]  # a label that the mask contradicts
     max_pixels: Positive
     min_side_px: Pixels
+    transparent: Literal["fail", "white"]
     mask_threshold: Annotated[int, Range(1, 255)]
+    mask_inverted: bool  # whether crack is black
     max_grey_share: Share
 
 
@@ -107,6 +103,9 @@ class TrainingKnobs(PhotometricKnobs):
     schedule: Schedule
     step_epochs: Positive
     step_factor: Share
+    cycle_start: Share  # onecycle: first and last rate as shares of the peak
+    cycle_end: Share
+    cycle_rise: Share  # share of the steps that climb to the peak
     precision: Precision
     seed: Seed
 
@@ -136,7 +135,12 @@ class PatchMapsKnobs:
 @dataclass(frozen=True)
 class CamsKnobs:
     method: Literal["analytic", "package"]
+    tile_px: Count  # 0: the whole image at once
     precision: Precision
+
+    def __post_init__(self) -> None:
+        if self.tile_px % 32:
+            raise ValueError(f"tile_px = {self.tile_px}; allowed: 0, or a multiple of 32, the cell of the features")
 
 
 @dataclass(frozen=True)
@@ -205,11 +209,58 @@ class ScoresKnobs:
 
 
 @dataclass(frozen=True)
+class DiagnosisKnobs:
+    oracle_dilation_px: Annotated[int, Range(0, 64)]
+
+
+@dataclass(frozen=True)
+class TuneLabelsKnobs:
+    images: Positive  # training images whose masks are used
+    seed: Seed
+    windows_px: list[int]
+    cam_weights: list[float]
+    localization_thresholds: list[float]
+    erosion_iterations: list[int]
+
+
+@dataclass(frozen=True)
+class LabelTablesKnobs:
+    classifiers: list[str]
+    variants: list[str]
+
+
+@dataclass(frozen=True)
 class TablesKnobs:
     classifiers: list[str]
     segmenters: list[str]
     labels: list[str]
     test_sets: list[str]
+    scored: bool  # whether there are masks to score against; false: labels and predictions are made and listed
+
+
+@dataclass(frozen=True)
+class FetchKnobs:
+    """Where data come from and how much of it is believed; never part of a key, since checksums of the data are."""
+
+    url: str  # of a zip or tar archive; "": there is no such address, the instructions say what to do
+    sha256: str  # of that archive; "": unknown
+    folder: str  # the folder in the archive that becomes [Dataset] root; "": all of it
+    instructions: str
+    timeout_s: Annotated[float, Range(0.1, 1e5)]  # without a single byte
+    retries: Count  # in a row that bring nothing new
+    wait_s: Amount  # before the first retry; doubled for each further one
+    max_download_mb: Positive
+    max_unpacked_mb: Positive
+    max_ratio: Annotated[float, Range(1.0, 1e6)]  # unpacked size over archive size
+    max_files: Positive
+
+    def __post_init__(self) -> None:
+        if self.url and not re.match(r"https?://[^/\s]+/\S+$", self.url):
+            raise ValueError(f'url = {self.url!r}; allowed: an address with http:// or https://, or ""')
+        if self.sha256 and not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
+            raise ValueError(f'sha256 = {self.sha256!r}; allowed: 64 of the characters 0-9 and a-f, or ""')
+        if self.folder.startswith("/") or ".." in self.folder.split("/"):
+            raise ValueError(f'folder = {self.folder!r}; allowed: a folder inside the archive, such as "data/set"')
 
 
 @dataclass(frozen=True)
@@ -220,64 +271,6 @@ class ExecutionKnobs:
     threads: Annotated[int, Range(1, 256)]  # of one computing process
     processes: Annotated[int, Range(1, 256)]  # side by side, in stages that work image by image
     time_limit_s: Count  # of one stage; 0: none
-
-
-def fields(schema: type) -> dict[str, Any]:
-    """Name → annotated type of every knob of a schema."""
-    return get_type_hints(schema, include_extras=True)
-
-
-def check(annotation: Any, value: Any) -> Any:
-    """The value in its declared type, or a ValueError that says what was given and what is allowed.
-
-    `True` is no number, `"4"` is no number, and `1` is accepted where a fraction is wanted (as 1.0).
-    """
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        base, bounds = get_args(annotation)
-        return _within(check(base, value), bounds)
-    if origin is Literal:
-        allowed = get_args(annotation)
-        if any(type(value) is type(option) and value == option for option in allowed):
-            return value
-        raise ValueError(f"{value!r}; allowed: {', '.join(map(repr, allowed))}")
-    if origin in (list, dict):
-        return _collection(annotation, value)
-    return _plain(annotation, value)
-
-
-def _within(value: Any, bounds: Range) -> Any:
-    if value in bounds:
-        return value
-    raise ValueError(f"{value!r}; allowed: {bounds}")
-
-
-def _collection(annotation: Any, value: Any) -> Any:
-    if get_origin(annotation) is list:
-        if isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value):
-            return list(value)
-        raise ValueError(f"{value!r}; allowed: a list of texts")
-    if isinstance(value, Mapping) and all(isinstance(item, Mapping) for item in value.values()):
-        return {str(name): dict(item) for name, item in sorted(value.items())}
-    raise ValueError(f"{value!r}; allowed: one table of options for each name")
-
-
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text in quotes"}
-
-
-def _plain(kind: Any, value: Any) -> Any:
-    if kind is Any:
-        return value
-    if kind is float and type(value) in (int, float) and math.isfinite(value):
-        return float(value)
-    if isinstance(kind, (type, types.GenericAlias)) and type(value) is kind and kind is not float:
-        return value
-    raise ValueError(f"{value!r}; allowed: {_WORDS.get(kind, kind)}")
-
-
-def as_dict(knobs: Any) -> dict[str, Any]:
-    """The knobs as plain values, for manifests and keys."""
-    return dataclasses.asdict(knobs)
 
 
 SECTIONS: dict[str, type] = {
@@ -293,6 +286,10 @@ SECTIONS: dict[str, type] = {
     "Segmenter": SegmenterKnobs,
     "Predictions": PredictionsKnobs,
     "Scores": ScoresKnobs,
+    "Diagnosis": DiagnosisKnobs,
+    "TuneLabels": TuneLabelsKnobs,
+    "LabelTables": LabelTablesKnobs,
     "Tables": TablesKnobs,
+    "Fetch": FetchKnobs,
     "Execution": ExecutionKnobs,
 }

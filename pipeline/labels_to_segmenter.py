@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pipeline.augmentation import GEOMETRIES, cut_patch, turn
+from pipeline.augmentation import GEOMETRIES, QUARTER
+from pipeline.cutting import Cutter, cutter
 from pipeline.knobs import SegmenterKnobs
 from pipeline.ops.types import Grey, ImageRGB
-from pipeline.training import Arrays, Epoch, Progress, draw, fit
+from pipeline.training import Batch, Epoch, Progress, draw, fit
 
 
 def train_segmenter(
@@ -32,18 +34,30 @@ def train_segmenter(
         raise ValueError(
             f"{len(images)} images and {len(targets)} labels; at least one image is needed, each with a label"
         )
+    shapes = common_shapes(images, targets)
     geometries = GEOMETRIES if knobs.geometry == "eightfold" else 1
     samples = knobs.samples_per_epoch or len(images) * geometries
-    feed = CropFeed(images, targets, knobs.crop_px, geometries, samples)
+    feed = CropFeed(cutter(images, device), cutter(targets, device), shapes, knobs.crop_px, geometries, samples)
     return fit(model, feed, binary_cross_entropy, knobs, device=device, resume=resume, progress=progress)
+
+
+def common_shapes(images: Sequence[ImageRGB], targets: Sequence[Grey]) -> npt.NDArray[np.int64]:
+    """Height and width of each image, which must be those of its label."""
+    shapes = np.empty((len(images), 2), np.int64)
+    for number, (image, label) in enumerate(zip(images, targets, strict=True)):
+        if image.shape[:2] != label.shape:
+            raise ValueError(f"image {number} is {image.shape} and its label {label.shape}; sizes must agree")
+        shapes[number] = label.shape
+    return shapes
 
 
 @dataclass(frozen=True)
 class CropFeed:
     """Crops from images in all their geometries, mirrored where the image is smaller than the crop."""
 
-    images: Sequence[ImageRGB]
-    targets: Sequence[Grey]
+    images: Cutter
+    targets: Cutter
+    shapes_hw: npt.NDArray[np.int64]  # of each image
     crop_px: int
     geometries: int
     samples: int
@@ -51,26 +65,22 @@ class CropFeed:
     def __len__(self) -> int:
         return self.samples
 
-    def batches(self, sizes: Sequence[int], rng: np.random.Generator) -> Iterator[Arrays]:
-        rows = draw(len(self.images) * self.geometries, self.samples, rng)
+    def batches(self, sizes: Sequence[int], rng: np.random.Generator) -> Iterator[Batch]:
+        rows = draw(len(self.shapes_hw) * self.geometries, self.samples, rng)
         for chosen in np.split(rows, np.cumsum(sizes)[:-1]):
-            pixels = np.empty((len(chosen), self.crop_px, self.crop_px, 3), np.uint8)
-            labels = np.empty((len(chosen), 1, self.crop_px, self.crop_px), np.uint8)
-            for slot, row in enumerate(chosen):
-                pixels[slot], labels[slot, 0] = self._crop(*divmod(int(row), self.geometries), rng)
-            yield pixels, labels
+            image, geometry = np.divmod(chosen, self.geometries)
+            squares = np.stack([image, geometry, *self._corners(image, geometry, rng)])
+            labels = self.targets.cut(squares, self.crop_px)
+            yield self.images.cut(squares, self.crop_px), labels[:, np.newaxis]
 
-    def _crop(self, image: int, geometry: int, rng: np.random.Generator) -> Arrays:
-        pixels, label = self.images[image], self.targets[image]
-        if pixels.shape[:2] != label.shape:
-            raise ValueError(f"image {image} is {pixels.shape} and its label {label.shape}; sizes must agree")
-        height, width = turn(label, geometry).shape
-        row = int(rng.integers(max(height - self.crop_px, 0) + 1))
-        col = int(rng.integers(max(width - self.crop_px, 0) + 1))
-        return (
-            cut_patch(pixels, geometry, row, col, self.crop_px),
-            cut_patch(label, geometry, row, col, self.crop_px),
-        )
+    def _corners(
+        self, image: npt.NDArray[np.intp], geometry: npt.NDArray[np.intp], rng: np.random.Generator
+    ) -> npt.NDArray[np.int64]:
+        """Rows and columns of the crops, anywhere in the turned images."""
+        shapes, turned = self.shapes_hw[image], geometry & QUARTER > 0
+        shapes[turned] = shapes[turned, ::-1]
+        corners: npt.NDArray[np.int64] = rng.integers(np.maximum(shapes - self.crop_px, 0) + 1)
+        return corners.T
 
 
 def binary_cross_entropy(output: dict[str, Any], targets: Tensor) -> dict[str, Tensor]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.knobs import PseudoLabelsKnobs
 from pipeline.ops.localization import merge_maps
-from pipeline.ops.morphology import close, erode
+from pipeline.ops.morphology import close, dilate, erode
 from pipeline.ops.smoothing import bilateral
 from pipeline.ops.types import Map, Mask
 
@@ -22,7 +26,11 @@ def localization(patch_map: Map, cam: Map, knobs: PseudoLabelsKnobs) -> Map:
 
 def pseudo_label(patch_map: Map, cam: Map, dark: Mask, knobs: PseudoLabelsKnobs) -> NDArray[np.uint8]:
     """uint8 H×W confidence: localization × threshold map, smoothed and closed; or 0 and 255 for binary targets."""
-    confidence = localization(patch_map, cam, knobs) * dark
+    return cleaned(localization(patch_map, cam, knobs) * dark, knobs)
+
+
+def cleaned(confidence: Map, knobs: PseudoLabelsKnobs) -> NDArray[np.uint8]:
+    """A confidence in [0, 1] as uint8, smoothed and closed; for binary targets cut into 0 and 255."""
     label = np.rint(confidence * 255).astype(np.uint8)
     if knobs.bilateral:
         label = bilateral(
@@ -36,3 +44,36 @@ def pseudo_label(patch_map: Map, cam: Map, dark: Mask, knobs: PseudoLabelsKnobs)
     if knobs.target == "binary":
         label = np.where(label > knobs.binary_threshold * 255, np.uint8(255), np.uint8(0))
     return label
+
+
+def labeller(
+    patch_map: Map, cam: Map, knobs: PseudoLabelsKnobs
+) -> Callable[[Mask, Mapping[str, Any]], NDArray[np.uint8]]:
+    """(threshold map, changed knobs) → label, for one image."""
+
+    def label(dark: Mask, changed: Mapping[str, Any]) -> NDArray[np.uint8]:
+        return pseudo_label(patch_map, cam, dark, dataclasses.replace(knobs, **changed))
+
+    return label
+
+
+def diagnosis(
+    patch_map: Map, cam: Map, dark: Mask, mask: Mask, knobs: PseudoLabelsKnobs, *, oracle_dilation_px: int
+) -> dict[str, NDArray[np.uint8]]:
+    """The labels that single parts, or an oracle, would give: what each part costs and what each is worth.
+
+    The oracle's localization is the mask itself, widened by `oracle_dilation_px`: what is lost then is lost by
+    thresholding alone.
+    """
+    oracle = dilate(mask.astype(np.uint8), kernel_px=2 * oracle_dilation_px + 1, iterations=1) > 0
+
+    label = labeller(patch_map, cam, knobs)
+    return {
+        "threshold_alone": np.where(dark, np.uint8(255), np.uint8(0)),
+        "localization_alone": np.rint(localization(patch_map, cam, knobs) * 255).astype(np.uint8),
+        "oracle_localization": cleaned((oracle & dark).astype(np.float32), knobs),
+        "patch_map_only": label(dark, {"cam_weight": 0.0}),
+        "cam_only": label(dark, {"cam_weight": 1.0}),
+        "without_erosion": label(dark, {"erosion_iterations": 0}),
+        "complete": label(dark, {}),
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.resnet import Classifier
-from pipeline.augmentation import PatchIndex, cut_patch
+from pipeline.augmentation import PatchIndex
+from pipeline.cutting import Cutter, cutter
 from pipeline.knobs import ClassifierKnobs, Precision
 from pipeline.ops.types import ImageRGB
-from pipeline.training import Arrays, Epoch, Progress, draw, evaluating, fit, laid_out, to_batch
+from pipeline.training import Batch, Bytes, Epoch, Progress, draw, evaluating, fit, laid_out, to_batch
 
 
 def train_classifier(
@@ -31,20 +32,40 @@ def train_classifier(
     progress: Progress | None = None,
 ) -> Iterator[Epoch]:
     """Cross-entropy of crack against no crack; logs loss and training_accuracy."""
-    cracks = int(patches.label.sum())
-    if cracks in (0, len(patches)):
-        raise ValueError(
-            f"{len(patches)} training patches, {cracks} of them crack; both kinds are needed to learn from"
-        )
-    feed = PatchFeed(images, patches, patch_px, knobs.samples_per_epoch or len(patches))
+    check_kinds(patches.label)
+    feed = PatchFeed(cutter(images, device), patches, patch_px, knobs.samples_per_epoch or len(patches))
     return fit(model, feed, cross_entropy, knobs, device=device, resume=resume, progress=progress)
+
+
+def check_kinds(labels: npt.NDArray[np.uint8], where: str = "the training set") -> None:
+    """Nothing can be learned from one kind of patches."""
+    cracks = int(labels.sum())
+    if cracks in (0, len(labels)):
+        raise ValueError(
+            f"{where} has {cracks:,} crack patches and {len(labels) - cracks:,} without; both kinds are needed to "
+            "learn from: add images of the other kind, or look at the masks"
+        )
+
+
+def check_weights(weights: Mapping[str, Any], where: str) -> None:
+    """Tensors only, and every number in them finite."""
+    strange = [name for name, value in weights.items() if not isinstance(value, Tensor)]
+    if strange:
+        names = ", ".join(map(repr, strange[:3]))
+        raise ValueError(f"{where} holds {names}, which is no tensor; wanted: a state dict with torchvision's names")
+    broken = [name for name, value in weights.items() if not value.isfinite().all()]
+    if broken:
+        raise ValueError(
+            f"{where} holds numbers that are not finite, in {len(broken)} tensors ({', '.join(broken[:3])}); "
+            "give the weights of a training that did not diverge"
+        )
 
 
 @dataclass(frozen=True)
 class PatchFeed:
     """Patches cut from their images when they are needed, never before."""
 
-    images: Sequence[ImageRGB]
+    images: Cutter
     patches: PatchIndex
     patch_px: int
     samples: int
@@ -52,21 +73,16 @@ class PatchFeed:
     def __len__(self) -> int:
         return self.samples
 
-    def batches(self, sizes: Sequence[int], rng: np.random.Generator) -> Iterator[Arrays]:
+    def batches(self, sizes: Sequence[int], rng: np.random.Generator) -> Iterator[Batch]:
         rows = draw(len(self.patches), self.samples, rng)
         for chosen in np.split(rows, np.cumsum(sizes)[:-1]):
-            yield cut_batch(self.images, self.patches, chosen, self.patch_px), self.patches.label[chosen]
+            yield cut_rows(self.images, self.patches, chosen, self.patch_px), self.patches.label[chosen]
 
 
-def cut_batch(
-    images: Sequence[ImageRGB], patches: PatchIndex, rows: npt.NDArray[np.intp], patch_px: int
-) -> npt.NDArray[np.uint8]:
+def cut_rows(images: Cutter, patches: PatchIndex, rows: npt.NDArray[np.intp], patch_px: int) -> Bytes:
     """The patches of some rows of the index, N×P×P×3."""
-    batch = np.empty((len(rows), patch_px, patch_px, 3), np.uint8)
-    for slot, row in zip(batch, rows, strict=True):
-        image, geometry = images[patches.image[row]], int(patches.geometry[row])
-        slot[:] = cut_patch(image, geometry, int(patches.row[row]), int(patches.col[row]), patch_px)
-    return batch
+    columns = (patches.image, patches.geometry, patches.row, patches.col)
+    return images.cut(np.stack([column[rows].astype(np.int64) for column in columns]), patch_px)
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -88,10 +104,18 @@ def patch_probabilities(
 ) -> npt.NDArray[np.float32]:
     """Probability of crack of each patch, in the order of the index."""
     answers = np.empty(len(patches), np.float32)
+    source = cutter(images, device)
     with evaluating(model, device, precision):
         for start in range(0, len(patches), batch_size):
             rows = np.arange(start, min(start + batch_size, len(patches)))
-            batch = to_batch(cut_batch(images, patches, rows, patch_px), device)
+            batch = to_batch(cut_rows(source, patches, rows, patch_px), device)
             logits = model(laid_out(batch, precision)).float()
             answers[rows] = logits.softmax(dim=1)[:, 1].cpu().numpy()
     return answers
+
+
+def image_probabilities(patches: PatchIndex, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Of each image the highest probability among its patches, 0 … images − 1; an image is as cracked as its worst."""
+    highest = np.zeros(int(patches.image.max(initial=-1)) + 1, np.float32)
+    np.maximum.at(highest, patches.image, probabilities)
+    return highest

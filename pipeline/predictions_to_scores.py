@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,17 @@ def score_maps(
     sheet = ScoreSheet(empty=empty)
     rows = [{"id": name, **sheet.add(prediction, mask)} for name, prediction, mask in pairs]
     return {**sheet.totals(), "empty": empty}, pd.DataFrame(rows), pd.DataFrame(sheet.curve())
+
+
+def score_ways(
+    images: Iterable[tuple[NDArray[np.bool_], Mapping[str, NDArray[Any]]]], *, empty: Literal["zero", "one", "skip"]
+) -> pd.DataFrame:
+    """One row per way of labelling, from (mask, {way: map}) of every image, read once."""
+    sheets: dict[str, ScoreSheet] = {}
+    for mask, maps in images:
+        for way, found in maps.items():
+            sheets.setdefault(way, ScoreSheet(empty=empty)).add(found, mask)
+    return pd.DataFrame([{"way": way, **sheet.totals(), "empty": empty} for way, sheet in sheets.items()])
 
 
 def score_patches(labels: NDArray[Any], probabilities: NDArray[np.float32]) -> dict[str, Any]:

@@ -53,6 +53,19 @@ def _score(segmentation: pd.DataFrame, group: Mapping[Any, Any], labels: str) ->
     return segmentation[chosen].iloc[0] if chosen.any() else None
 
 
+def beside(row: Mapping[str, Any], theirs: Mapping[str, float | None]) -> dict[str, Any]:
+    """A row with the paper's numbers and the differences ours − paper; nan where the paper has none."""
+    paper = {f"paper_{name}": float("nan") if value is None else value for name, value in theirs.items()}
+    differences = {f"difference_{name}": row[name] - paper[f"paper_{name}"] for name in theirs if name in row}
+    return {**row, **paper, **differences}
+
+
+def rate(count: int, seconds: Iterable[float]) -> float:
+    """Count per second of the sum; nan when nothing was timed."""
+    total = sum(seconds)
+    return count / total if total else float("nan")
+
+
 def note_on_empty(segmentation: pd.DataFrame) -> str:
     """What images without any crack do to the scores; '' when there are none. Their best possible F1 is the ceiling."""
     sets = segmentation.drop_duplicates("test_set").to_dict("records")

@@ -21,13 +21,12 @@ from torch import Tensor, nn
 from pipeline.augmentation import photometric
 from pipeline.knobs import Precision, TrainingKnobs
 
-Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # N×H×W×3 RGB, and what the loss compares with
+Bytes = npt.NDArray[np.uint8] | Tensor  # uint8, on the host or already on the device
+Batch = tuple[Bytes, Bytes]  # N×H×W×3 RGB, and what the loss compares with
 Loss = Callable[[Any, Tensor], dict[str, Tensor]]  # (output, targets) → "loss" and whatever else to log, means
 Progress = Callable[[int, int], None]  # batches done, batches in all
 
 CHECK_STEPS = 20  # a loss that is no number is noticed this often; asking at each step would stall a GPU
-# The shape of torch's OneCycleLR as it comes: start, end as shares of the peak, the rise as one of the steps.
-CYCLE_START, CYCLE_END, CYCLE_RISE = 1 / 25, 1 / 250_000, 0.3
 
 
 class Feed(Protocol):
@@ -36,7 +35,7 @@ class Feed(Protocol):
     def __len__(self) -> int:
         """Samples in an epoch."""
 
-    def batches(self, sizes: Sequence[int], rng: np.random.Generator) -> Iterator[Arrays]:
+    def batches(self, sizes: Sequence[int], rng: np.random.Generator) -> Iterator[Batch]:
         """One epoch in batches of the given sizes, all chance from `rng`."""
 
 
@@ -124,19 +123,13 @@ class _Run:
                 self.progress(seen, self.knobs.epochs * len(self.feed))
         return {name: total.item() / len(self.feed) for name, total in totals.items()} | {"learning_rate": rate}
 
-    def _step(
-        self,
-        images: npt.NDArray[np.uint8],
-        targets: npt.NDArray[np.uint8],
-        rate: float,
-        generator: torch.Generator,
-    ) -> dict[str, Tensor]:
+    def _step(self, images: Bytes, targets: Bytes, rate: float, generator: torch.Generator) -> dict[str, Tensor]:
         batch = photometric(to_batch(images, self.device), self.knobs, generator)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         with autocast(self.device, self.knobs.precision):
             output = self.model(laid_out(batch, self.knobs.precision))
-        measured = self.loss(output, torch.from_numpy(targets).to(self.device))
+        measured = self.loss(output, torch.as_tensor(targets).to(self.device))
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(measured["loss"])
         self.optimiser.step()
@@ -199,20 +192,20 @@ def learning_rate(knobs: TrainingKnobs, step: int, steps_per_epoch: int) -> floa
     if knobs.schedule == "constant":
         return knobs.learning_rate
     last = knobs.epochs * steps_per_epoch - 1
-    peak = CYCLE_RISE * (last + 1) - 1
+    peak = knobs.cycle_rise * (last + 1) - 1
     if step <= peak:
-        return knobs.learning_rate * _cosine(CYCLE_START, 1, step / peak)
-    return knobs.learning_rate * _cosine(1, CYCLE_END, (step - peak) / (last - peak))
+        return knobs.learning_rate * _cosine(knobs.cycle_start, 1, step / peak if peak else 1)
+    return knobs.learning_rate * _cosine(1, knobs.cycle_end, (step - peak) / (last - peak))
 
 
 def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * share))
 
 
-def to_batch(images_rgb: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
+def to_batch(images_rgb: Bytes, device: torch.device) -> Tensor:
     """uint8 N×H×W×3 → float32 N×3×H×W in [0, 1]; scaled on the device: bytes travel, not floats."""
-    pixels = torch.from_numpy(np.ascontiguousarray(images_rgb)).to(device)
-    return pixels.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+    pixels = images_rgb if isinstance(images_rgb, Tensor) else torch.from_numpy(np.ascontiguousarray(images_rgb))
+    return pixels.to(device).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 
 
 def place(model: nn.Module, device: torch.device, precision: Precision) -> None:

@@ -14,8 +14,11 @@ from tasks.compare import Compare
 from tasks.crf_labels import CrfLabels
 from tasks.dataset import Dataset
 from tasks.demo_photos import DemoPhotos
+from tasks.diagnosis import Diagnosis
 from tasks.errors import HairlineError, SettingsError, StageError
+from tasks.fetch import Fetch
 from tasks.inspection import Inspect
+from tasks.label_tables import LabelTables
 from tasks.patch_maps import PatchMaps
 from tasks.patches import Patches
 from tasks.plan import Plan
@@ -26,6 +29,7 @@ from tasks.scores import Scores
 from tasks.segmenter import Segmenter
 from tasks.tables import Tables
 from tasks.threshold_maps import ThresholdMaps
+from tasks.tune_labels import TuneLabels
 from tasks.upkeep import Gc, Invalidate, Verify
 
 __all__ = [
@@ -35,12 +39,15 @@ __all__ = [
     "CrfLabels",
     "Dataset",
     "DemoPhotos",
+    "Diagnosis",
     "Execution",
     "Experiment",
+    "Fetch",
     "Gc",
     "HairlineError",
     "Inspect",
     "Invalidate",
+    "LabelTables",
     "PatchMaps",
     "Patches",
     "Plan",
@@ -54,6 +61,7 @@ __all__ = [
     "StageError",
     "Tables",
     "ThresholdMaps",
+    "TuneLabels",
     "Verify",
 ]
 

@@ -208,6 +208,10 @@ class Stage(Experiment, abc.ABC):
         """`make`, with the complaints of the mathematics turned into our own kind of error."""
         try:
             return self.make(draft)
+        except StageError:
+            if not self.resumable:
+                shutil.rmtree(draft.folder, ignore_errors=True)
+            raise
         except (ValueError, FloatingPointError) as error:
             shutil.rmtree(draft.folder, ignore_errors=True)
             raise StageError(str(error)) from error

@@ -22,6 +22,7 @@ from tasks.errors import HairlineError, StageError
 _PR_SET_PDEATHSIG = 1
 _HEAVY = ("torch", "torchvision", "cv2", "numba", "pandas")
 _POLL_S = 0.02
+_PIPE_BYTES = 60_000  # what a pipe holds although nobody reads it yet
 _FAILED, _UNEXPECTED = 1, 2
 _work: Callable[[int], Any] | None = None  # handed to forked workers by memory, not by pickle
 
@@ -72,11 +73,11 @@ def _child(compute: Callable[[], None], writer: int) -> None:
         compute()
         code = 0
     except HairlineError as error:
-        os.write(writer, str(error).encode())
+        os.write(writer, str(error).encode()[:_PIPE_BYTES])
         code = _FAILED
     except BaseException as error:
         traceback.print_exc()
-        os.write(writer, f"unexpected {type(error).__name__}: {error}".encode())
+        os.write(writer, f"unexpected {type(error).__name__}: {error}".encode()[:_PIPE_BYTES])
     finally:
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import luigi
+import numpy as np
 
 import models
 from tasks import files, settings
 from tasks.base import SPLITS, one_of
 from tasks.cache import Draft
-from tasks.dataset import Dataset
+from tasks.dataset import Dataset, Photo
 from tasks.errors import SettingsError
 from tasks.patches import Patches
 from tasks.trained import TrainedStage
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 
     from models.resnet import Classifier as Resnet
     from tasks.base import Stage
+    from tasks.pixels import Pixels
 
 SCORES = "scores.csv"
+SCORES_BY_IMAGE = "scores_by_image.csv"  # an image is as cracked as its most suspicious patch
 _BATCH = 64  # patches per evaluation step; every patch is scored by itself
 
 
@@ -51,50 +55,65 @@ class Classifier(TrainedStage):
         return files.sha256(self._weights_path())
 
     def make(self, draft: Draft) -> str:
-        from pipeline.patches_to_classifier import train_classifier
+        from pipeline.patches_to_classifier import check_kinds, train_classifier
 
         device = self.device(self.execution.threads)
-        model = self._build(self._start_weights())
-        images = [photo.image() for photo in self.sibling(Dataset).photos("train")]
         rows = self.sibling(Patches).rows("train")
-        log = self.train(
-            draft,
-            model,
-            lambda resume, progress: train_classifier(
+        check_kinds(rows.label, f"the training split of {self.dataset} ({len(self._photos('train')):,} images)")
+        with self._images(draft, "train") as images:
+            model = self._build(self._start_weights())
+            log = self.train(
+                draft,
                 model,
-                images,
-                rows,
-                self.knobs,
-                patch_px=self._patch_px(),
-                device=device,
-                resume=resume,
-                progress=progress,
-            ),
-        )
-        scores = self._evaluate(draft, model, device)
-        return f"training loss {log[-1]['loss']:.3f}, patch F1 " + ", ".join(
-            f"{row['split']} {row['f1']:.3f}" for row in scores
-        )
+                lambda resume, progress: train_classifier(
+                    model,
+                    images,
+                    rows,
+                    self.knobs,
+                    patch_px=self._patch_px(),
+                    device=device,
+                    resume=resume,
+                    progress=progress,
+                ),
+            )
+        told = [f"training loss {log[-1]['loss']:.3f}"]
+        for unit, scores in self._evaluate(draft, model, device).items():
+            told.append(f"{unit} F1 " + ", ".join(f"{row['split']} {row['f1']:.3f}" for row in scores))
+        return ", ".join(told)
 
-    def _evaluate(self, draft: Draft, model: Resnet, device: torch.device) -> list[dict[str, Any]]:
-        """F1, precision, recall, AUC and counts on the patches of every split that was not trained on."""
+    def _photos(self, split: str) -> tuple[Photo, ...]:
+        return self.sibling(Dataset).photos(split)
+
+    def _images(self, draft: Draft, split: str) -> AbstractContextManager[Pixels]:
+        photos = self._photos(split)
+        return self.decoded(draft, split, lambda index: photos[index].image(), len(photos))
+
+    def _evaluate(self, draft: Draft, model: Resnet, device: torch.device) -> dict[str, list[dict[str, Any]]]:
+        """F1, precision, recall, AUC and counts of every split that was not trained on, patch by patch; where the
+        data set has labels of whole images only, also image by image."""
         import pandas as pd
 
-        from pipeline.patches_to_classifier import patch_probabilities
+        from pipeline.patches_to_classifier import image_probabilities, patch_probabilities
         from pipeline.predictions_to_scores import score_patches
 
-        scores = []
+        by_patch, by_image = [], []
         for split in SPLITS[1:]:
             rows = self.sibling(Patches).rows(split)
             if len(rows) == 0:
                 continue
-            images = [photo.image() for photo in self.sibling(Dataset).photos(split)]
-            probabilities = patch_probabilities(
-                model, images, rows, patch_px=self._patch_px(), device=device, batch_size=_BATCH
-            )
-            scores.append({"split": split, "arch": self.arch, **score_patches(rows.label, probabilities)})
-        files.write_table(draft.path(SCORES), pd.DataFrame(scores))
-        return scores
+            with self._images(draft, split) as images:
+                probabilities = patch_probabilities(
+                    model, images, rows, patch_px=self._patch_px(), device=device, batch_size=_BATCH
+                )
+            axes, photos = {"split": split, "arch": self.arch}, self._photos(split)
+            by_patch.append({**axes, **score_patches(rows.label, probabilities)})
+            if all(photo.mask_path is None for photo in photos):
+                labels = np.array([photo.label for photo in photos])
+                by_image.append({**axes, **score_patches(labels, image_probabilities(rows, probabilities))})
+        files.write_table(draft.path(SCORES), pd.DataFrame(by_patch))
+        if by_image:
+            files.write_table(draft.path(SCORES_BY_IMAGE), pd.DataFrame(by_image))
+        return {"patch": by_patch, **({"image": by_image} if by_image else {})}
 
     def _patch_px(self) -> int:
         return int(self.sibling(Patches).knobs.patch_px)
@@ -106,7 +125,13 @@ class Classifier(TrainedStage):
         return settings.ROOT / Path(self.knobs.weights).expanduser()
 
     def _start_weights(self) -> Any:
-        return files.read_weights(self._weights_path()) if self._has_weights_file() else self.knobs.weights
+        from pipeline.patches_to_classifier import check_weights
+
+        if not self._has_weights_file():
+            return self.knobs.weights
+        weights = files.read_weights(self._weights_path())
+        check_weights(weights, str(self._weights_path()))
+        return weights
 
     def _build(self, weights: Any) -> Resnet:
         import torch

@@ -27,7 +27,7 @@ class Patches(Stage):
         for split in SPLITS:
             photos = self.sibling(Dataset).photos(split)
             eightfold = split == "train" and self.knobs.geometry == "eightfold"
-            sources = ((photo.image().shape[:2], photo.mask(), photo.label) for photo in photos)
+            sources = ((photo.shape_hw, photo.mask(), photo.label) for photo in photos)
             rows = index_patches(sources, self.knobs, eightfold=eightfold)
             files.write_arrays(
                 draft.path(f"{split}.npz"),

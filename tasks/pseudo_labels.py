@@ -23,7 +23,10 @@ class PseudoLabels(LabelStage):
     def label_of(self, photo: Photo) -> NDArray[np.uint8]:
         from pipeline.maps_to_pseudo_labels import pseudo_label
 
-        dark = self.threshold_maps().map(photo.id)
+        return pseudo_label(*self.maps(photo.id), self.knobs)
+
+    def maps(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+        """Patch map, CAM and threshold map of an image, all H×W."""
+        dark = self.threshold_maps().map(name)
         shape_hw = (dark.shape[0], dark.shape[1])
-        patch_map, cam = self.patch_maps().map(photo.id, shape_hw), self.cams().map(photo.id, shape_hw)
-        return pseudo_label(patch_map, cam, dark, self.knobs)
+        return self.patch_maps().map(name, shape_hw), self.cams().map(name, shape_hw), dark

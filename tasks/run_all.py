@@ -48,8 +48,12 @@ class RunAll(Question):
     def answer(self) -> None:
         folder = self.published_folder()
         folder.mkdir(parents=True, exist_ok=True)
+        made = set(self.tables().entry.manifest()["files"])
         for name in PUBLISHED:
-            files.write_bytes(folder / name, self.tables().entry.checked(name).read_bytes())
+            if name in made:
+                files.write_bytes(folder / name, self.tables().entry.checked(name).read_bytes())
+            else:
+                (folder / name).unlink(missing_ok=True)  # of another configuration
         files.write_table(folder / "timings.csv", timings(self.tables()))
         files.write_json(folder / "provenance.json", self._provenance())
         self._show(folder)
@@ -57,7 +61,7 @@ class RunAll(Question):
     def published_folder(self) -> Path:
         """outputs/tables/<dataset>, and in it a folder of its own for each other recipe or variant."""
         folder = settings.outputs_folder() / "tables" / self.dataset
-        other = "-".join(part for part in (self.recipe, self.variant) if part)
+        other = "-".join(part for part in (self.recipe, self.variant) if part).replace("/", "_")
         return folder / other if other else folder
 
     def _provenance(self) -> dict[str, Any]:
@@ -77,6 +81,9 @@ class RunAll(Question):
     def _show(self, folder: Path) -> None:
         from pipeline import scores_to_tables as to_tables
 
+        if not self.tables().knobs.scored:
+            print(f"\n{(folder / 'summary.md').read_text(encoding='utf-8')}\nAll tables: {folder}", flush=True)
+            return
         compared = files.read_table(folder / "comparison.csv")
         quality = folder / "label_quality.csv"
         note = to_tables.note_on_empty(files.read_table(folder / "segmentation.csv"))

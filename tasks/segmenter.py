@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import luigi
@@ -13,7 +13,7 @@ import models
 from tasks.base import Experiment, Stage, one_of
 from tasks.cache import Draft
 from tasks.crf_labels import CrfLabels
-from tasks.dataset import Dataset
+from tasks.dataset import Dataset, Photo
 from tasks.errors import SettingsError, StageError
 from tasks.labels import LabelStage
 from tasks.pseudo_labels import PseudoLabels
@@ -27,6 +27,14 @@ def label_stage(stage: Experiment, labels: str, arch: str, split: str) -> LabelS
     kinds: dict[str, type[LabelStage]] = {"crf": CrfLabels, "pseudo": PseudoLabels}
     one_of(labels, kinds, "kind of made labels")
     return stage.sibling(kinds[labels], arch=arch, split=split)
+
+
+def full_label(photo: Photo) -> NDArray[np.uint8]:
+    """The mask as a target; only for photos that have one."""
+    mask = photo.mask()
+    if mask is None:
+        raise StageError(f"{photo.image_path} has no mask")
+    return mask.astype(np.uint8) * np.uint8(255)
 
 
 class Segmenter(TrainedStage):
@@ -60,33 +68,36 @@ class Segmenter(TrainedStage):
         from pipeline.labels_to_segmenter import train_segmenter
 
         device = self.device(self.execution.threads)
-        model = self._build()
-        images, targets = self._examples()
-        log = self.train(
-            draft,
-            model,
-            lambda resume, progress: train_segmenter(
-                model, images, targets, self.knobs, device=device, resume=resume, progress=progress
-            ),
-        )
-        return f"{len(images)} images, training loss {log[-1]['loss']:.4f}"
+        photos, target = self._examples()
+        with (
+            self.decoded(draft, "images", lambda index: photos[index].image(), len(photos)) as images,
+            self.decoded(draft, "labels", lambda index: target(photos[index]), len(photos)) as targets,
+        ):
+            model = self._build()
+            log = self.train(
+                draft,
+                model,
+                lambda resume, progress: train_segmenter(
+                    model, images, targets, self.knobs, device=device, resume=resume, progress=progress
+                ),
+            )
+        return f"{len(photos)} images, training loss {log[-1]['loss']:.4f}"
 
-    def _examples(self) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
-        """Images and their targets, uint8 0 … 255; images without a usable label are left out."""
+    def _examples(self) -> tuple[list[Photo], Callable[[Photo], NDArray[np.uint8]]]:
+        """The photos with a usable label, and what loads the label of one, uint8 0 … 255."""
         photos = self.sibling(Dataset).photos("train")
         if self.labels == "full":
-            masks = {photo.id: photo.mask() for photo in photos}
-            targets = {name: mask.astype(np.uint8) * np.uint8(255) for name, mask in masks.items() if mask is not None}
+            chosen, target = [photo for photo in photos if photo.mask_path is not None], full_label
         else:
             stage = label_stage(self, self.labels, self.arch, "train")
-            targets = {name: stage.label(name) for name, kept in stage.kept().items() if kept}
-        if not targets:
+            kept = stage.kept()
+            chosen, target = [photo for photo in photos if kept[photo.id]], lambda photo: stage.label(photo.id)
+        if not chosen:
             raise StageError(
                 f"no {self.labels} label of {self.dataset} is fit for training; "
                 "look at them with Inspect, or lower min_crack_pixels"
             )
-        chosen = [photo for photo in photos if photo.id in targets]
-        return [photo.image() for photo in chosen], [targets[photo.id] for photo in chosen]
+        return chosen, target
 
     def _build(self) -> Any:
         import torch

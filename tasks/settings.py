@@ -125,12 +125,32 @@ def _layers(dataset: str, recipe: str, variant: str) -> Iterator[tuple[Source, d
     base = _read(_find("recipe", named))
     yield base, _sections(base, _plain(base))
     yield own, mine
-    if variant:
+    if "=" in variant:
+        yield own, _inline(variant)
+    elif variant:
         yield _variant(variant, [own, base])
 
 
 def _plain(source: Source) -> dict[str, Any]:
     return {name: table for name, table in source.values.items() if name not in _TOP_KEYS}
+
+
+def _inline(variant: str) -> dict[str, dict[str, Any]]:
+    """A variant spelt out: `Section.key=value;Section.key=value`."""
+    sections: dict[str, dict[str, Any]] = {}
+    for item in variant.split(";"):
+        name, _, text = item.partition("=")
+        section, _, key = name.strip().partition(".")
+        if section not in knobs.SECTIONS:
+            hint = nearest(section, knobs.SECTIONS)
+            raise SettingsError(f"variant {item!r}: there is no section [{section}]; {hint}")
+        if key not in knobs.fields(knobs.SECTIONS[section]):
+            raise SettingsError(
+                f"variant {item!r}: [{section}] has no key {key!r}; "
+                f"{nearest(key, knobs.fields(knobs.SECTIONS[section]))}"
+            )
+        sections.setdefault(section, {})[key] = parse(section, key, text.strip())
+    return sections
 
 
 def _variant(variant: str, sources: list[Source]) -> tuple[Source, dict[str, dict[str, Any]]]:

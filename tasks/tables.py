@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tasks import cache, files
+from tasks import cache, files, paper
 from tasks.base import Stage, one_of
 from tasks.cache import Draft
 from tasks.cams import Cams
@@ -31,11 +31,13 @@ PUBLISHED = (
     "classifier.csv",
     "settings.csv",
     "summary.md",
+    "masks.csv",
 )
 
 
 class Tables(Stage):
     unit = "tables"
+    version = 2  # classifier.csv has the paper's numbers; masks.csv
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,6 +47,8 @@ class Tables(Stage):
             raise SettingsError("[Tables] labels, segmenters and test_sets must each name at least one")
         if not self.knobs.classifiers and set(self.knobs.labels) != {"full"}:
             raise SettingsError("[Tables] classifiers is empty, but crf and pseudo labels need one")
+        if not self.knobs.scored and "full" in self.knobs.labels:
+            raise SettingsError('[Tables] labels has "full", but scored = false says that there are no masks')
 
     def classifier_stages(self) -> list[Classifier]:
         return [self.sibling(Classifier, arch=arch) for arch in self.knobs.classifiers]
@@ -57,8 +61,15 @@ class Tables(Stage):
         return alone + [self.sibling(Scores, labels=labels, arch=arch, split="train") for arch, labels in made]
 
     def segmentation_scores(self) -> list[Scores]:
+        return [self.sibling(Scores, **axes) for axes in self._trained()]
+
+    def predictions(self) -> list[Predictions]:
+        return [self.sibling(Predictions, **axes) for axes in self._trained()]
+
+    def _trained(self) -> list[dict[str, str]]:
+        """The axes of every trained segmenter on every test set."""
         return [
-            self.sibling(Scores, labels=labels, segmenter=segmenter, arch=arch, target=self._target(target))
+            {"labels": labels, "segmenter": segmenter, "arch": arch, "target": self._target(target)}
             for target in self.knobs.test_sets
             for segmenter in self.knobs.segmenters
             for labels in self.knobs.labels
@@ -69,10 +80,32 @@ class Tables(Stage):
         return "" if name in (self.dataset, "self") else name
 
     def upstream(self) -> Mapping[str, Stage]:
-        stages = [*self.classifier_stages(), *self.label_scores(), *self.segmentation_scores()]
+        results = [*self.label_scores(), *self.segmentation_scores()] if self.knobs.scored else self.predictions()
+        stages = [*self.classifier_stages(), *results]
         return {f"{snake(stage.stage())}_{number:03d}": stage for number, stage in enumerate(stages)}
 
     def make(self, draft: Draft) -> str:
+        import pandas as pd
+
+        files.write_table(draft.path("classifier.csv"), pd.DataFrame(self._classifier_rows()))
+        files.write_table(draft.path("settings.csv"), pd.DataFrame(self._settings_rows()))
+        return self._make_scored(draft) if self.knobs.scored else self._make_unscored(draft)
+
+    def _make_unscored(self, draft: Draft) -> str:
+        """Without masks nothing can be compared: a list of the folders in which labels and predictions lie."""
+        import pandas as pd
+
+        made = [part for part in walk(self) if isinstance(part, (LabelStage, Predictions))]
+        rows = [
+            {"stage": part.stage(), **part.axes, "folder": f"{snake(part.stage())}/{part.entry.name}", **keys_of(part)}
+            for part in made
+        ]
+        files.write_table(draft.path("masks.csv"), pd.DataFrame(rows).fillna(""))
+        listed = "".join(f"* {row['stage']}: outputs/{row['folder']}\n" for row in rows)
+        files.write_text(draft.path("summary.md"), f"# {self.dataset}\n\nNothing to score against.\n\n{listed}")
+        return f"{len(rows)} folders of labels and predictions, none scored"
+
+    def _make_scored(self, draft: Draft) -> str:
         import pandas as pd
 
         from pipeline import scores_to_tables as to_tables
@@ -85,8 +118,6 @@ class Tables(Stage):
         if self.label_scores():
             quality = to_tables.label_quality([self._label_row(stage) for stage in self.label_scores()])
         files.write_table(draft.path("label_quality.csv"), quality)
-        files.write_table(draft.path("classifier.csv"), pd.DataFrame(self._classifier_rows()))
-        files.write_table(draft.path("settings.csv"), pd.DataFrame(self._settings_rows()))
         files.write_text(
             draft.path("summary.md"), summary(self.dataset, compared, quality, to_tables.note_on_empty(segmentation))
         )
@@ -109,13 +140,13 @@ class Tables(Stage):
         return {**axes, **stage.summary(), "left_out_of_training": dropped, **keys_of(stage)}
 
     def _classifier_rows(self) -> Iterator[dict[str, Any]]:
+        from pipeline.scores_to_tables import beside
+
         for stage in self.classifier_stages():
             for row in files.read_table(stage.entry.checked(SCORES)).to_dict("records"):
-                yield {
-                    "dataset": self.dataset,
-                    **{str(name): value for name, value in row.items()},
-                    **keys_of(stage),
-                }
+                ours = {"dataset": self.dataset, **{str(name): value for name, value in row.items()}}
+                theirs = paper.classifier_scores(self.dataset, stage.arch, str(row["split"]))
+                yield {**beside(ours, theirs), **keys_of(stage)}
 
     def _settings_rows(self) -> Iterator[dict[str, str]]:
         """Every number of every stage behind the tables, under the key that the rows name."""

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tasks import cache, files
+from tasks import cache, console, files, settings
 from tasks.base import Stage
 from tasks.cache import Draft
+from tasks.pixels import Image, Pixels, decoded
+from tasks.provenance import snake
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+    from torch.utils.tensorboard import SummaryWriter
 
     from pipeline.training import Epoch
 
@@ -46,6 +53,14 @@ class NetworkStage(Stage):
 class TrainedStage(NetworkStage):
     """A stage whose result is weights; it goes on from the last finished epoch."""
 
+    def decoded(
+        self, draft: Draft, name: str, load: Callable[[int], Image], count: int
+    ) -> AbstractContextManager[Pixels]:
+        """`load(0), load(1), …` as arrays in a file of the draft, which is gone when the context ends."""
+        progress = console.Progress(self.stage(), "images", f"reads {name}  ")
+        path = draft.path(f".{name}{files.PARTIAL}")
+        return decoded(path, load, count, self.execution.processes, progress)
+
     def train(
         self,
         draft: Draft,
@@ -60,11 +75,14 @@ class TrainedStage(NetworkStage):
         log: list[dict[str, float]] = list(resume["log"]) if resume else []
         if resume:
             self.say(f"goes on after epoch {len(log)} of {self.knobs.epochs}")
-        with self.progress(label="") as progress:
+        with self.progress() as progress, self._events(len(log)) as events:
             progress.label = f"epoch {len(log) + 1}/{self.knobs.epochs}  "
             for epoch in epochs_of(resume["training"] if resume else None, progress):
                 log.append({"epoch": epoch.number, **epoch.log})
                 files.write_checkpoint(checkpoint, {"training": epoch.state(), "log": log})
+                for name, value in epoch.log.items():
+                    events.add_scalar(name, value, epoch.number)
+                events.flush()
                 cache.chaos(self.stage(), f"epoch-{epoch.number}")
                 progress.label = f"epoch {epoch.number + 1}/{self.knobs.epochs}  "
         files.write_weights(draft.path(WEIGHTS), model.state_dict())
@@ -74,6 +92,20 @@ class TrainedStage(NetworkStage):
         files.write_table(draft.path(LOG), pd.DataFrame(steady))
         checkpoint.unlink(missing_ok=True)
         return log
+
+    def events_folder(self) -> Path:
+        """For TensorBoard; outside the entry, whose bytes must not depend on the time it took to make them."""
+        return settings.outputs_folder() / "logs" / snake(self.stage()) / self.entry.name
+
+    @contextlib.contextmanager
+    def _events(self, done: int) -> Iterator[SummaryWriter]:
+        """A log that goes on after `done` epochs; a training from the start begins an empty one."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        if done == 0:
+            shutil.rmtree(self.events_folder(), ignore_errors=True)
+        with SummaryWriter(str(self.events_folder()), purge_step=done + 1) as events:
+            yield events
 
     def load_into(self, model: ModelT) -> ModelT:
         """The trained weights, after comparing their checksum, in a model that is ready to predict."""

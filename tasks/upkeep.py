@@ -160,6 +160,9 @@ class Gc(Upkeep):
         for kind, why in ((".draft", "a run that was killed"), (".bad", "was damaged")):
             for folder in sorted(outputs.glob(f"*/{kind}-{self.dataset}-*")):
                 yield folder, why
+        for log in sorted((outputs / "logs").glob(f"*/{self.dataset}-*")):
+            if not (outputs / log.parent.name / log.name).exists():
+                yield log, "the log of an entry that is gone"
         for batch in sorted((outputs / ".trash").glob("*/*")):
             for folder in sorted(batch.glob(f"{self.dataset}-*")):
                 yield folder, "in the trash"

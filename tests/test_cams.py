@@ -9,13 +9,13 @@ import torch.nn.functional as F
 
 import models
 from models.resnet import Classifier
-from pipeline.classifier_to_cams import CamMaker, cam, cam_to_image, gradcam_plus_plus
+from pipeline.classifier_to_cams import CamMaker, cam, cam_to_image, gradcam_plus_plus, tile_starts
 from pipeline.knobs import CamsKnobs
 from pipeline.training import seeded
 
 CPU = torch.device("cpu")
-ANALYTIC = CamsKnobs("analytic", "float32")
-PACKAGE = CamsKnobs("package", "float32")
+ANALYTIC = CamsKnobs("analytic", 0, "float32")
+PACKAGE = CamsKnobs("package", 0, "float32")
 
 
 def street(seed: int, size: tuple[int, int] = (70, 130), bar: bool = True) -> np.ndarray:
@@ -79,7 +79,7 @@ def test_a_cam_maker_leaves_the_weights_alone(model: Classifier) -> None:
 def test_bfloat16_gives_about_the_same_cam(model: Classifier) -> None:
     reference = cam(model, street(0), ANALYTIC, device=CPU)
     for method in ("analytic", "package"):
-        half = cam(model, street(0), CamsKnobs(method, "bfloat16"), device=CPU)
+        half = cam(model, street(0), CamsKnobs(method, 0, "bfloat16"), device=CPU)
         assert np.abs(half - reference).max() < 0.1
 
 
@@ -111,3 +111,23 @@ def test_a_cam_lies_over_the_pixels_it_was_made_from() -> None:
     assert fine.shape == (70, 130)
     row, col = np.unravel_index(fine.argmax(), fine.shape)
     assert (32 <= row < 64, 96 <= col < 128) == (True, True)
+
+
+def test_tiles_cover_a_side_and_the_last_one_ends_at_the_border() -> None:
+    assert tile_starts(64, 128) == [0]
+    assert tile_starts(256, 128) == [0, 128]
+    assert tile_starts(288, 128) == [0, 128, 160]
+
+
+def test_a_single_tile_gives_the_map_of_the_whole_image_and_each_tile_is_mapped_by_itself() -> None:
+    model = models.build_classifier("resnet18", head="linear", weights="none", pixels="unit").eval()
+    image_rgb = np.random.default_rng(0).integers(0, 256, (128, 256, 3), dtype=np.uint8)
+    device = torch.device("cpu")
+
+    def made(tile_px: int, part: np.ndarray) -> np.ndarray:
+        knobs = CamsKnobs(method="analytic", tile_px=tile_px, precision="float32")
+        return CamMaker(model, knobs, device=device)(part)
+
+    assert (made(256, image_rgb) == made(0, image_rgb)).all()
+    halves = [made(0, np.ascontiguousarray(image_rgb[:, start : start + 128])) for start in (0, 128)]
+    assert (made(128, image_rgb) == np.concatenate(halves, axis=1)).all()

@@ -13,10 +13,17 @@ import models
 from pipeline import classifier_to_patch_maps
 from pipeline.augmentation import PatchIndex, cut_patch
 from pipeline.classifier_to_patch_maps import patch_map, patch_map_to_image
+from pipeline.cutting import OnHost
 from pipeline.dataset_to_patches import index_patches
 from pipeline.knobs import ClassifierKnobs, PatchesKnobs, PatchMapsKnobs
 from pipeline.ops.windows import cut_windows, mean_of_overlaps, pad_to_windows
-from pipeline.patches_to_classifier import PatchFeed, patch_probabilities, train_classifier
+from pipeline.patches_to_classifier import (
+    PatchFeed,
+    check_weights,
+    image_probabilities,
+    patch_probabilities,
+    train_classifier,
+)
 from pipeline.training import Epoch, seeded
 
 CPU = torch.device("cpu")
@@ -42,6 +49,9 @@ KNOBS = ClassifierKnobs(
     schedule="onecycle",
     step_epochs=1,
     step_factor=0.1,
+    cycle_start=0.04,
+    cycle_end=4e-6,
+    cycle_rise=0.3,
     precision="float32",
     seed=7,
     weights="none",
@@ -107,14 +117,16 @@ def test_a_resumed_classifier_ends_with_the_same_bits() -> None:
 def test_patches_of_one_kind_only_are_refused_before_training() -> None:
     images, masks = streets(1)
     nothing = indexed([np.zeros_like(masks[0])])
-    with pytest.raises(ValueError, match=r"120 training patches, 0 of them crack; both kinds"):
+    with pytest.raises(
+        ValueError, match=r"the training set has 0 crack patches and 120 without; both kinds are needed"
+    ):
         train_classifier(network(), images, nothing, KNOBS, patch_px=32, device=CPU, resume=None)
 
 
 def test_an_epoch_feeds_as_many_different_patches_as_asked_for() -> None:
     images, masks = streets(2)
     index = indexed(masks)
-    feed = PatchFeed(images, index, 32, 20)
+    feed = PatchFeed(OnHost(images), index, 32, 20)
     batches = list(feed.batches([8, 12], np.random.default_rng(0)))
     assert [pixels.shape for pixels, _ in batches] == [(8, 32, 32, 3), (12, 32, 32, 3)]
     assert [labels.shape for _, labels in batches] == [(8,), (12,)]
@@ -128,6 +140,20 @@ def test_probabilities_come_in_the_order_of_the_index() -> None:
     columns = zip(index.image, index.geometry, index.row, index.col, strict=True)
     means = [cut_patch(images[i], int(g), int(r), int(c), 32).mean() / 255 for i, g, r, c in columns]
     assert np.allclose(answers, 1 / (1 + np.exp(-4 * (0.5 - np.array(means)))), atol=1e-5)
+
+
+def test_an_image_is_as_cracked_as_its_most_suspicious_patch() -> None:
+    index = PatchIndex(np.array([0, 0, 1, 2, 2], np.int32), *(np.zeros(5, np.int32) for _ in range(4)))  # type: ignore[arg-type]
+    answers = image_probabilities(index, np.array([0.2, 0.7, 0.1, 0.6, 0.5], np.float32))
+    assert answers.tolist() == np.array([0.7, 0.1, 0.6], np.float32).tolist()
+
+
+def test_weights_that_are_no_numbers_or_no_tensors_are_refused_by_name() -> None:
+    check_weights({"a": torch.ones(2), "steps": torch.tensor(3)}, "w.pth")
+    with pytest.raises(ValueError, match=r"w\.pth holds numbers that are not finite, in 1 tensors \(b\); give"):
+        check_weights({"a": torch.ones(2), "b": torch.tensor([1.0, torch.nan])}, "w.pth")
+    with pytest.raises(ValueError, match=r"w\.pth holds 'epoch', which is no tensor; wanted: a state dict"):
+        check_weights({"a": torch.ones(2), "epoch": 3}, "w.pth")
 
 
 def test_no_patches_have_no_probabilities() -> None:

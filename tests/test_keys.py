@@ -9,28 +9,52 @@ import pytest
 from luigi.task_register import Register
 
 from pipeline import knobs
-from tasks import Experiment, Stage, Tables, settings
+from tasks import Diagnosis, Experiment, Stage, Tables, TuneLabels, settings
+from tasks.base import given
 from tasks.tables import walk
 
 # no key depends on where the data lie or on how they are computed
-NOT_IN_KEYS = {("Dataset", "root"), *(("Execution", name) for name in knobs.fields(knobs.ExecutionKnobs))}
-KNOBS = [(section, name) for section, schema in knobs.SECTIONS.items() for name in knobs.fields(schema)]
+NOT_IN_KEYS = {
+    ("Dataset", "root"),
+    ("Dataset", "parts"),  # the keys of the parts count, where data sets are combined
+    *(("Fetch", name) for name in knobs.fields(knobs.FetchKnobs)),
+    *(("LabelTables", name) for name in knobs.fields(knobs.LabelTablesKnobs)),
+    *(("Execution", name) for name in knobs.fields(knobs.ExecutionKnobs)),
+}
+NOT_ALONE = {("Tables", "scored")}  # only together with labels: tested below
+KNOBS = [
+    (section, name)
+    for section, schema in knobs.SECTIONS.items()
+    for name in knobs.fields(schema)
+    if (section, name) not in NOT_ALONE
+]
 OTHER_LISTS = {
     "classifiers": ["resnet50"],
     "segmenters": ["unet", "unet"],
     "labels": ["full", "pseudo"],
     "test_sets": ["self", "tiny"],
+    "parts": ["another"],
+    "variants": ["two_classes"],
+    "exclude": ["a"],
+    "val_names": ["b"],
+    "test_names": ["c"],
 }
+
+OTHER_TEXTS = {"url": "https://127.0.0.1/another.zip", "sha256": "0" * 64}
 
 
 def other(annotation: Any, name: str, value: Any) -> Any:
     """An allowed value that differs from `value`."""
     if name in OTHER_LISTS:
         return OTHER_LISTS[name]
+    if isinstance(value, list) and not isinstance(value[0], str):
+        return value[1:]
     if name == "options":
         return {"unet": {**value["unet"], "width": value["unet"]["width"] + 1}}
     if name == "layout":
         return value  # another layout needs other data; its place in the key is tested below
+    if name in OTHER_TEXTS:
+        return OTHER_TEXTS[name]
     if name == "weights":
         return "imagenet" if value != "imagenet" else "none"
     if get_origin(annotation) is Literal:
@@ -43,7 +67,9 @@ def other(annotation: Any, name: str, value: Any) -> Any:
     if name == "stride_px":
         return value // 2  # still a divisor of the window
     if name == "window_px":
-        return value * 2
+        return value * 4  # a multiple of the stride, and no window that TuneLabels tries
+    if name == "tile_px":
+        return value + 32
     step = (2 if bounds.odd else 1) if isinstance(value, int) else 1e-3
     return value + step if value + step in bounds else value - step
 
@@ -51,13 +77,15 @@ def other(annotation: Any, name: str, value: Any) -> Any:
 def graph(**overrides: str) -> dict[tuple[str, ...], Stage]:
     """Every stage of the tiny experiment, by what it is rather than by key."""
     Register.clear_instance_cache()
-    root = Tables(dataset="tiny", **overrides)
-    return {(stage.stage(), *role(stage)): stage for stage in walk(root)}
+    labels = [root(dataset="tiny", arch="resnet18", **overrides) for root in (Diagnosis, TuneLabels)]
+    roots: list[Stage] = [Tables(dataset="tiny", **overrides), *labels]
+    return {(stage.stage(), *role(stage)): stage for root in roots for stage in walk(root)}
 
 
 def role(stage: Stage) -> tuple[str, ...]:
     names = ("arch", "split", "segmenter", "labels", "target")
-    return tuple(f"{name}={getattr(stage, name)}" for name in names if isinstance(getattr(stage, name, None), str))
+    named = {name: getattr(stage, name) for name in names if isinstance(getattr(stage, name, None), str)}
+    return tuple(f"{name}={value}" for name, value in {**named, **given(stage, stage.stage())}.items())
 
 
 def below(stages: dict[tuple[str, ...], Stage], section: str) -> set[tuple[str, ...]]:
@@ -93,6 +121,14 @@ def with_other_value(monkeypatch: pytest.MonkeyPatch, section: str, name: str, v
         return dataclasses.replace(resolved, **{name: value}) if asked == section else resolved
 
     monkeypatch.setattr(settings, "resolve", changed)
+
+
+def test_whether_there_are_masks_to_score_against_changes_the_tables_alone(tiny: Path) -> None:
+    scored = Tables(dataset="tiny", labels="pseudo", scored="true")
+    unscored = Tables(dataset="tiny", labels="pseudo", scored="false")
+    assert scored.key != unscored.key
+    made = {stage.stage(): stage.key for stage in walk(scored)}
+    assert all(stage.key == made[stage.stage()] for stage in walk(unscored) if stage.stage() != "Tables")
 
 
 def test_going_back_to_old_values_goes_back_to_old_keys(tiny: Path) -> None:

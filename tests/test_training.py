@@ -36,6 +36,9 @@ KNOBS = TrainingKnobs(
     schedule="step",
     step_epochs=1,
     step_factor=0.1,
+    cycle_start=0.04,
+    cycle_end=4e-6,
+    cycle_rise=0.3,
     precision="float32",
     seed=7,
 )
@@ -160,11 +163,19 @@ def test_onecycle_is_the_schedule_of_torch(epochs: int, steps: int) -> None:
             reference.step()
 
 
-def test_onecycle_works_for_the_shortest_trainings() -> None:
+@pytest.mark.parametrize("rise", [0.0, 0.25, 0.3, 0.5, 1.0])
+def test_onecycle_works_for_the_shortest_trainings(rise: float) -> None:
     for epochs in (1, 2, 3, 4):
-        knobs = replace(KNOBS, schedule="onecycle", epochs=epochs)
+        knobs = replace(KNOBS, schedule="onecycle", epochs=epochs, cycle_rise=rise)
         rates = [learning_rate(knobs, step, 1) for step in range(epochs)]
         assert all(0 < rate <= 0.05 for rate in rates)
+
+
+def test_onecycle_starts_peaks_and_ends_where_the_knobs_say() -> None:
+    knobs = replace(KNOBS, schedule="onecycle", epochs=1, cycle_start=0.5, cycle_end=0.1, cycle_rise=0.3)
+    rates = [learning_rate(knobs, step, 10) for step in range(10)]
+    assert (rates[0], max(rates), rates[-1]) == pytest.approx((0.025, 0.05, 0.005))
+    assert rates.index(max(rates)) == 2
 
 
 def test_the_step_schedule_divides_after_every_few_epochs() -> None:

@@ -14,6 +14,11 @@ def erode(image: npt.NDArray[Pixel], *, kernel_px: int, iterations: int) -> npt.
     return _apply(cv2.MORPH_ERODE, image, kernel_px, iterations)
 
 
+def dilate(image: npt.NDArray[Pixel], *, kernel_px: int, iterations: int) -> npt.NDArray[Pixel]:
+    """`iterations` times: each pixel becomes the greatest one of its kernel_px × kernel_px neighbourhood."""
+    return _apply(cv2.MORPH_DILATE, image, kernel_px, iterations)
+
+
 def close(image: npt.NDArray[Pixel], *, kernel_px: int, iterations: int) -> npt.NDArray[Pixel]:
     """`iterations` dilations, then as many erosions: fills gaps narrower than the kernel, removes nothing."""
     return _apply(cv2.MORPH_CLOSE, image, kernel_px, iterations)

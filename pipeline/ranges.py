@@ -1,0 +1,91 @@
+"""What a knob's value may be: whole numbers and fractions with their ranges, choices, lists, tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True)
+class Range:
+    """Allowed numbers, both ends included."""
+
+    low: float
+    high: float
+    odd: bool = False  # odd numbers only
+
+    def __str__(self) -> str:
+        return f"{'odd numbers from ' if self.odd else ''}{self.low:g} to {self.high:g}"
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high and (not self.odd or value % 2 == 1)
+
+
+Count = Annotated[int, Range(0, 10**9)]
+Positive = Annotated[int, Range(1, 10**9)]
+Pixels = Annotated[int, Range(1, 65_536)]
+Share = Annotated[float, Range(0.0, 1.0)]
+Amount = Annotated[float, Range(0.0, 1e6)]
+Seed = Annotated[int, Range(0, 2**31 - 1)]
+
+
+def fields(schema: type) -> dict[str, Any]:
+    """Name → annotated type of every knob of a schema."""
+    return get_type_hints(schema, include_extras=True)
+
+
+def check(annotation: Any, value: Any) -> Any:
+    """The value in its declared type, or a ValueError that says what was given and what is allowed.
+
+    `True` is no number, `"4"` is no number, and `1` is accepted where a fraction is wanted (as 1.0).
+    """
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        base, bounds = get_args(annotation)
+        return _within(check(base, value), bounds)
+    if origin is Literal:
+        allowed = get_args(annotation)
+        if any(type(value) is type(option) and value == option for option in allowed):
+            return value
+        raise ValueError(f"{value!r}; allowed: {', '.join(map(repr, allowed))}")
+    if origin in (list, dict):
+        return _collection(annotation, value)
+    return _plain(annotation, value)
+
+
+def _within(value: Any, bounds: Range) -> Any:
+    if value in bounds:
+        return value
+    raise ValueError(f"{value!r}; allowed: {bounds}")
+
+
+def _collection(annotation: Any, value: Any) -> Any:
+    if get_origin(annotation) is list:
+        if isinstance(value, (list, tuple)):
+            return [check(get_args(annotation)[0], item) for item in value]
+        raise ValueError(f"{value!r}; allowed: a list")
+    if isinstance(value, Mapping) and all(isinstance(item, Mapping) for item in value.values()):
+        return {str(name): dict(item) for name, item in sorted(value.items())}
+    raise ValueError(f"{value!r}; allowed: one table of options for each name")
+
+
+_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text in quotes"}
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    if kind is Any:
+        return value
+    if kind is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if isinstance(kind, (type, types.GenericAlias)) and type(value) is kind and kind is not float:
+        return value
+    raise ValueError(f"{value!r}; allowed: {_WORDS.get(kind, kind)}")
+
+
+def as_dict(knobs: Any) -> dict[str, Any]:
+    """The knobs as plain values, for manifests and keys."""
+    return dataclasses.asdict(knobs)

@@ -1,0 +1,60 @@
+"""The benchmark: fair pairs, medians, and a table that comes out."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from pipeline.benchmarks import bare_speeds, compare
+from tasks import bench
+from tests.test_training import KNOBS
+
+
+def test_both_loops_are_timed_in_turn_and_the_first_round_does_not_count() -> None:
+    order: list[str] = []
+
+    def speeds(name: str, values: list[float]) -> itertools.chain[float]:
+        return itertools.chain.from_iterable((order.append(name) or [value]) for value in values)
+
+    result = compare(speeds("ours", [1, 90, 45, 80]), speeds("bare", [999, 100, 50, 100]), 3)
+    assert order == ["ours", "bare"] * 4
+    assert (result.ours, result.bare) == (80, 100)
+
+
+def test_a_machine_busy_for_a_while_does_not_decide_the_ratio() -> None:
+    result = compare(iter([1, 95, 9.5, 95]), iter([1, 100, 10, 100]), 3)
+    assert result.ratio == pytest.approx(0.95)
+
+
+def test_the_bare_loop_trains() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    batch, targets = torch.rand(4, 3, 2, 2), torch.tensor([0, 1, 0, 1])
+    losses: list[float] = []
+
+    def loss(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        value = F.cross_entropy(logits, labels)
+        losses.append(value.item())
+        return {"loss": value}
+
+    speeds = bare_speeds(net, batch, targets, loss, KNOBS, steps=5)
+    assert all(next(speeds) > 0 for _ in range(3))
+    assert len(losses) == 15
+    assert losses[-1] < losses[0]
+
+
+def test_the_table_names_nets_sizes_and_ratios(
+    tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench, "PHOTOS", 2)
+    words = ["--dataset", "tiny", "--rounds", "1", "--steps", "1", "--threads", "1"]
+    monkeypatch.setattr("sys.argv", ["bench", *words])
+    bench.main()
+    _, header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split() == ["hairline", "bare", "loop", "ratio"]
+    assert [row.split(",")[:2] for row in rows] == [["resnet18", " 8 × 128 px"], ["unet", " 2 × 64 px"]]
+    assert all(float(row.split()[-1]) > 0 for row in rows)
