@@ -37,6 +37,20 @@ class KnobParameter(luigi.Parameter):
         """Any type is welcome: `normalize` makes texts of them all."""
 
 
+class Choice(luigi.Parameter):
+    """An axis with a list of allowed names; '' is allowed where it is the default: none, or the usual one."""
+
+    def __init__(self, allowed: Iterable[str], what: str, *, default: str | None = None) -> None:
+        self.allowed, self.what, self.blank = tuple(allowed), what, default == ""
+        options: dict[str, Any] = {} if default is None else {"default": default, "positional": False}
+        super().__init__(description="|".join(self.allowed), **options)
+
+    def normalize(self, x: Any) -> str:
+        if not (x == "" and self.blank):
+            one_of(x, self.allowed, self.what)
+        return str(x)
+
+
 def give_knobs(cls: Any, section: str) -> None:
     """One command-line option for each knob of a section."""
     for name, annotation in knobs.fields(knobs.SECTIONS[section]).items():

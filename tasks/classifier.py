@@ -7,12 +7,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import luigi
 import numpy as np
 
 import models
 from tasks import files, settings
-from tasks.base import SPLITS, one_of
+from tasks.base import SPLITS, Choice
 from tasks.cache import Draft
 from tasks.dataset import Dataset, Photo
 from tasks.errors import SettingsError
@@ -32,14 +31,13 @@ _BATCH = 64  # patches per evaluation step; every patch is scored by itself
 
 
 class Classifier(TrainedStage):
-    arch = luigi.Parameter(default="", positional=False, description="|".join(models.CLASSIFIERS))
+    arch = Choice(models.CLASSIFIERS, "arch", default="")
     axis_names = ("arch",)
     unit = "patches"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.arch = self.arch or self.first_classifier()
-        one_of(self.arch, models.CLASSIFIERS, "arch")
 
     def upstream(self) -> Mapping[str, Stage]:
         return {"dataset": self.sibling(Dataset), "patches": self.sibling(Patches)}

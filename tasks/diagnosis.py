@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import luigi
-
 import models
 from tasks import files
-from tasks.base import SPLITS, Stage, one_of
+from tasks.base import SPLITS, Choice, Stage
 from tasks.cache import Draft
 from tasks.errors import StageError
 from tasks.pseudo_labels import PseudoLabels
@@ -19,13 +17,9 @@ TABLE = "diagnosis.csv"
 
 
 class Diagnosis(Stage):
-    arch = luigi.Parameter(default="", positional=False, description="|".join(models.CLASSIFIERS))
-    split = luigi.Parameter(default="train", positional=False, description="|".join(SPLITS))
+    arch = Choice(models.CLASSIFIERS, "arch", default="")
+    split = Choice(SPLITS, "split", default="train")
     axis_names = ("split",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        one_of(self.split, SPLITS, "split")
 
     def labels(self) -> PseudoLabels:
         return self.sibling(PseudoLabels, arch=self.arch, split=self.split)

@@ -9,7 +9,7 @@ import luigi
 
 import models
 from tasks import child, files, settings
-from tasks.base import SPLITS, Stage, one_of
+from tasks.base import SPLITS, Choice, Stage
 from tasks.crf_labels import CrfLabels
 from tasks.dataset import Dataset, Photo
 from tasks.errors import StageError
@@ -23,13 +23,9 @@ class Inspect(Question):
     """`luigi --module tasks Inspect --dataset demo --image ID` draws image, maps, labels and mask."""
 
     image = luigi.Parameter(default="", positional=False, description="an image id; '' = the first with a crack")
-    split = luigi.Parameter(default="train", positional=False, description="|".join(SPLITS))
-    arch = luigi.Parameter(default="", positional=False, description="|".join(models.CLASSIFIERS))
+    split = Choice(SPLITS, "split", default="train")
+    arch = Choice(models.CLASSIFIERS, "arch", default="")
     out = luigi.Parameter(default="", positional=False, description="the PNG to write; '' = outputs/inspect/…")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        one_of(self.split, SPLITS, "split")
 
     def classifier_arch(self) -> str:
         return self.arch or self.first_classifier()

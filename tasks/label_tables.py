@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import luigi
-
 from tasks import files, settings
-from tasks.base import SPLITS, Stage, one_of
+from tasks.base import SPLITS, Choice, Stage
 from tasks.diagnosis import TABLE as DIAGNOSIS_TABLE
 from tasks.diagnosis import Diagnosis
 from tasks.labels import LabelStage
@@ -26,11 +24,7 @@ MAKERS = {
 class LabelTables(Question):
     """Label quality (II), ablations (VII), diagnosis: outputs/tables/<dataset>/labels-<split>/…csv."""
 
-    split = luigi.Parameter(default="train", positional=False, description="|".join(SPLITS))
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        one_of(self.split, SPLITS, "split")
+    split = Choice(SPLITS, "split", default="train")
 
     def knobs(self) -> Any:
         return settings.resolve("LabelTables", self.dataset, self.recipe, self.variant, {})

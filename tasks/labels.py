@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import luigi
 import numpy as np
 from numpy.typing import NDArray
 
 import models
 from tasks import files
-from tasks.base import SPLITS, Stage, one_of
+from tasks.base import SPLITS, Choice, Stage
 from tasks.cache import Draft
 from tasks.cams import Cams
 from tasks.dataset import Dataset, Photo
@@ -23,14 +22,10 @@ KEPT = "kept.csv"
 class LabelStage(Stage):
     """A stage that labels every image of a split; labels with too few crack pixels are not trained on."""
 
-    arch = luigi.Parameter(default="", positional=False, description="|".join(models.CLASSIFIERS))
-    split = luigi.Parameter(default="train", positional=False, description="|".join(SPLITS))
+    arch = Choice(models.CLASSIFIERS, "arch", default="")
+    split = Choice(SPLITS, "split", default="train")
     axis_names = ("split",)
     resumable = True
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        one_of(self.split, SPLITS, "split")
 
     def cams(self) -> Cams:
         return self.sibling(Cams, arch=self.arch, split=self.split)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import luigi
 import numpy as np
 from numpy.typing import NDArray
 
 import models
 from tasks import files
-from tasks.base import SPLITS, Stage, one_of
+from tasks.base import SPLITS, Choice, Stage
 from tasks.cache import Draft
 from tasks.classifier import Classifier
 from tasks.dataset import Dataset, Photo
@@ -29,13 +28,9 @@ Localizer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 class LocalizingStage(NetworkStage):
     """A stage that asks the classifier where in each image of a split the crack is."""
 
-    arch = luigi.Parameter(default="", positional=False, description="|".join(models.CLASSIFIERS))
-    split = luigi.Parameter(default="train", positional=False, description="|".join(SPLITS))
+    arch = Choice(models.CLASSIFIERS, "arch", default="")
+    split = Choice(SPLITS, "split", default="train")
     axis_names = ("split",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        one_of(self.split, SPLITS, "split")
 
     def upstream(self) -> Mapping[str, Stage]:
         return {"dataset": self.sibling(Dataset), "classifier": self.sibling(Classifier, arch=self.arch)}

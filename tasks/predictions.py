@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import models
 from tasks import files
-from tasks.base import SPLITS, Stage, one_of
+from tasks.base import SPLITS, Choice, Stage
 from tasks.cache import Draft
 from tasks.dataset import Dataset
 from tasks.segmenter import LABELS, Segmenter
@@ -20,16 +20,12 @@ from tasks.trained import NetworkStage
 class Predictions(NetworkStage):
     """`target` is the data set that is segmented, `dataset` the one that was trained on."""
 
-    segmenter = luigi.Parameter(description="|".join(models.SEGMENTERS))
-    labels = luigi.Parameter(description="|".join(LABELS))
-    arch = luigi.Parameter(default="", positional=False, description="|".join(models.CLASSIFIERS))
+    segmenter = Choice(models.SEGMENTERS, "segmenter")
+    labels = Choice(LABELS, "kind of labels")
+    arch = Choice(models.CLASSIFIERS, "arch", default="")
     target = luigi.Parameter(default="", positional=False, description="a data set; '' = the one trained on")
-    split = luigi.Parameter(default="test", positional=False, description="|".join(SPLITS))
+    split = Choice(SPLITS, "split", default="test")
     axis_names = ("split",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        one_of(self.split, SPLITS, "split")
 
     def trained(self) -> Segmenter:
         return self.sibling(Segmenter, segmenter=self.segmenter, labels=self.labels, arch=self.arch)

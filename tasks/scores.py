@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import models
 from tasks import files
-from tasks.base import SPLITS, Stage
+from tasks.base import SPLITS, Choice, Stage
 from tasks.cache import Draft
 from tasks.dataset import Dataset, Photo
 from tasks.errors import StageError
@@ -25,11 +25,11 @@ SUMMARY = "summary.json"
 class Scores(Stage):
     """Without a segmenter the labels themselves are scored; `labels = threshold` is thresholding alone."""
 
-    labels = luigi.Parameter(description="|".join((*LABELS, "threshold")))
-    segmenter = luigi.Parameter(default="", positional=False, description="|".join(models.SEGMENTERS))
-    arch = luigi.Parameter(default="", positional=False, description="|".join(models.CLASSIFIERS))
+    labels = Choice((*LABELS, "threshold"), "kind of labels")
+    segmenter = Choice(models.SEGMENTERS, "segmenter", default="")
+    arch = Choice(models.CLASSIFIERS, "arch", default="")
     target = luigi.Parameter(default="", positional=False, description="a data set; '' = the one trained on")
-    split = luigi.Parameter(default="test", positional=False, description="|".join(SPLITS))
+    split = Choice(SPLITS, "split", default="test")
     axis_names = ("segmenter", "labels", "split")
 
     def maps(self) -> Predictions | LabelStage | ThresholdMaps:

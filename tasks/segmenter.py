@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import luigi
 import numpy as np
 from numpy.typing import NDArray
 
 import models
-from tasks.base import Experiment, Stage, one_of
+from tasks.base import Choice, Experiment, Stage, one_of
 from tasks.cache import Draft
 from tasks.crf_labels import CrfLabels
 from tasks.dataset import Dataset, Photo
@@ -40,16 +39,14 @@ def full_label(photo: Photo) -> NDArray[np.uint8]:
 class Segmenter(TrainedStage):
     """`arch` is the classifier behind the labels; full masks need none, and then it is ''."""
 
-    segmenter = luigi.Parameter(description="|".join(models.SEGMENTERS))
-    labels = luigi.Parameter(description="|".join(LABELS))
-    arch = luigi.Parameter(default="", positional=False, description="|".join(models.CLASSIFIERS))
+    segmenter = Choice(models.SEGMENTERS, "segmenter")
+    labels = Choice(LABELS, "kind of labels")
+    arch = Choice(models.CLASSIFIERS, "arch", default="")
     axis_names = ("segmenter", "labels")
     unit = "crops"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        one_of(self.segmenter, models.SEGMENTERS, "segmenter")
-        one_of(self.labels, LABELS, "kind of labels")
         if self.labels == "full" and self.arch:
             raise SettingsError(f"full masks need no classifier; leave out arch = {self.arch!r}")
 

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import luigi
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks import files
-from tasks.base import SPLITS, Stage, one_of
+from tasks.base import SPLITS, Choice, Stage
 from tasks.cache import Draft
 from tasks.dataset import Dataset
 
 
 class ThresholdMaps(Stage):
-    split = luigi.Parameter(default="train", positional=False, description="|".join(SPLITS))
+    split = Choice(SPLITS, "split", default="train")
     axis_names = ("split",)
     resumable = True
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        one_of(self.split, SPLITS, "split")
 
     def upstream(self) -> Mapping[str, Stage]:
         return {"dataset": self.sibling(Dataset)}

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import luigi
-
 import models
 from tasks import files
-from tasks.base import Stage
+from tasks.base import Choice, Stage
 from tasks.cache import Draft
 from tasks.errors import StageError
 from tasks.pseudo_labels import PseudoLabels
@@ -29,7 +27,7 @@ TUNED = (
 
 
 class TuneLabels(Stage):
-    arch = luigi.Parameter(default="", positional=False, description="|".join(models.CLASSIFIERS))
+    arch = Choice(models.CLASSIFIERS, "arch", default="")
 
     def labels(self) -> PseudoLabels:
         return self.sibling(PseudoLabels, arch=self.arch, split="train")
