@@ -62,8 +62,9 @@ class LabelTables(Question):
 
         from pipeline.scores_to_tables import aligned
 
-        folder = settings.outputs_folder() / "tables" / self.dataset / f"labels-{self.split}"
+        folder = self.published_folder() / f"labels-{self.split}"
         folder.mkdir(parents=True, exist_ok=True)
+        files.write_json(folder / "provenance.json", self.provenance())
         tables = {
             "table_II": pd.DataFrame(list(self._quality_rows())),
             "table_VII": pd.DataFrame(list(self._ablation_rows())),

@@ -32,6 +32,24 @@ class Question(Experiment):
             raise StageError(cache.say_os_error(error, settings.outputs_folder(), 1_000_000)) from error
         self.answered = True
 
+    def published_folder(self) -> Path:
+        """outputs/tables/<dataset>, and in it a folder of its own for each other recipe or variant."""
+        folder = settings.outputs_folder() / "tables" / self.dataset
+        other = "-".join(part for part in (self.recipe, self.variant) if part).replace("/", "_")
+        return folder / other if other else folder
+
+    def provenance(self) -> dict[str, Any]:
+        """What a table that is laid out has to say of itself."""
+        return {
+            "command": shlex.join(["luigi", *sys.argv[1:]]),
+            "published": datetime.now(UTC).isoformat(timespec="seconds"),
+            "recipe": settings.recipe_name(self.dataset, self.recipe),
+            "variant": self.variant,
+            "host": console.host(),
+            "packages": package_versions(),
+            "git": git_commit(),
+        }
+
     def answer(self) -> None:
         raise TypeError(f"{type(self).__name__} has no answer(); write one")
 
@@ -55,28 +73,10 @@ class RunAll(Question):
             else:
                 (folder / name).unlink(missing_ok=True)  # of another configuration
         files.write_table(folder / "timings.csv", timings(self.tables()))
-        files.write_json(folder / "provenance.json", self._provenance())
+        entry = self.tables().entry
+        computed = {"computed": entry.manifest()["created"], "tables": entry.name}
+        files.write_json(folder / "provenance.json", {**self.provenance(), **computed})
         self._show(folder)
-
-    def published_folder(self) -> Path:
-        """outputs/tables/<dataset>, and in it a folder of its own for each other recipe or variant."""
-        folder = settings.outputs_folder() / "tables" / self.dataset
-        other = "-".join(part for part in (self.recipe, self.variant) if part).replace("/", "_")
-        return folder / other if other else folder
-
-    def _provenance(self) -> dict[str, Any]:
-        manifest = self.tables().entry.manifest()
-        return {
-            "command": shlex.join(["luigi", *sys.argv[1:]]),
-            "published": datetime.now(UTC).isoformat(timespec="seconds"),
-            "computed": manifest["created"],
-            "recipe": settings.recipe_name(self.dataset, self.recipe),
-            "variant": self.variant,
-            "host": console.host(),
-            "packages": package_versions(),
-            "git": git_commit(),
-            "tables": self.tables().entry.name,
-        }
 
     def _show(self, folder: Path) -> None:
         from pipeline import scores_to_tables as to_tables

@@ -25,37 +25,21 @@ from pipeline.patches_to_classifier import (
     train_classifier,
 )
 from pipeline.training import Epoch, seeded
+from tests.knob_values import TRAINING
 
 CPU = torch.device("cpu")
 MAPS = PatchMapsKnobs(window_px=32, stride_px=16, overlap="mean", precision="float32")
 KNOBS = ClassifierKnobs(
-    jitter_probability=0.75,
-    brightness=0.2,
-    contrast=0.2,
-    saturation=0.2,
-    hue=0.2,
-    noise_probability=0.3,
-    additive_sigma=0.01,
-    multiplicative_low=0.75,
-    multiplicative_high=1.25,
-    pixels="unit",
-    epochs=2,
-    batch_size=8,
-    samples_per_epoch=48,
-    optimiser="sgd",
-    learning_rate=0.02,
-    momentum=0.9,
-    weight_decay=1e-4,
-    schedule="onecycle",
-    step_epochs=1,
-    step_factor=0.1,
-    cycle_start=0.04,
-    cycle_end=4e-6,
-    cycle_rise=0.3,
-    precision="float32",
-    seed=7,
-    weights="none",
-    head="linear",
+    **{
+        **TRAINING,
+        "epochs": 2,
+        "batch_size": 8,
+        "samples_per_epoch": 48,
+        "learning_rate": 0.02,
+        "schedule": "onecycle",
+        "weights": "none",
+        "head": "linear",
+    }
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,7 @@ def test_ablations_reuse_every_stage_that_they_do_not_change_and_tuned_rows_are_
     assert ablations["pseudo_labels_key"].nunique() == 4
     quality = pd.read_csv(folder / "table_II.csv")
     assert list(quality["tuned_on_masks"]) == [0, 0, 0]
+    assert json.loads((folder / "provenance.json").read_text())["recipe"] == "quick"
     assert (quality["images_per_second"] > 0).all()
     assert luigi_run("TuneLabels", "--dataset", "tiny").returncode == 0
     again = luigi_run("LabelTables", "--dataset", "tiny")

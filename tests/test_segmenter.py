@@ -17,38 +17,22 @@ from pipeline.knobs import PredictionsKnobs, SegmenterKnobs
 from pipeline.labels_to_segmenter import CropFeed, binary_cross_entropy, train_segmenter
 from pipeline.segmenter_to_predictions import predict
 from pipeline.training import Epoch, seeded
+from tests.knob_values import TRAINING
 
 CPU = torch.device("cpu")
 KNOBS = SegmenterKnobs(
-    jitter_probability=0.75,
-    brightness=0.2,
-    contrast=0.2,
-    saturation=0.2,
-    hue=0.2,
-    noise_probability=0.3,
-    additive_sigma=0.01,
-    multiplicative_low=0.75,
-    multiplicative_high=1.25,
-    pixels="unit",
-    epochs=2,
-    batch_size=4,
-    samples_per_epoch=16,
-    optimiser="adamw",
-    learning_rate=0.01,
-    momentum=0.9,
-    weight_decay=1e-4,
-    schedule="constant",
-    step_epochs=1,
-    step_factor=0.1,
-    cycle_start=0.04,
-    cycle_end=4e-6,
-    cycle_rise=0.3,
-    precision="float32",
-    seed=7,
-    crop_px=32,
-    geometry="eightfold",
-    loss="bce",
-    options={},
+    **{
+        **TRAINING,
+        "epochs": 2,
+        "samples_per_epoch": 16,
+        "optimiser": "adamw",
+        "learning_rate": 0.01,
+        "schedule": "constant",
+        "crop_px": 32,
+        "geometry": "eightfold",
+        "loss": "bce",
+        "options": {},
+    }
 )
 
 
