@@ -7,24 +7,45 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
+from pipeline.knobs_labels import (
+    CamsKnobs,
+    CrfLabelsKnobs,
+    DiagnosisKnobs,
+    PatchMapsKnobs,
+    PseudoLabelsKnobs,
+    ThresholdMapsKnobs,
+    TuneLabelsKnobs,
+)
+from pipeline.knobs_training import (
+    ClassifierKnobs,
+    PhotometricKnobs,
+    Precision,
+    PredictionsKnobs,
+    SegmenterKnobs,
+    TrainingKnobs,
+)
 from pipeline.ranges import Amount, Count, Pixels, Positive, Range, Seed, Share, as_dict, check, fields
 
-__all__ = ["as_dict", "check", "fields"]
-
-# the kinds of values of more than one knob
-Precision = Literal["float32", "bfloat16"]
-Pixel = Literal["unit", "imagenet"]  # x/255, or x/255 less ImageNet's mean over its standard deviation
-Optimiser = Literal["sgd", "adamw"]
-Schedule = Literal["step", "onecycle", "constant"]
-Options = dict[str, dict[str, Any]]
-
-
-def no_gaps(window_px: int, stride_px: int) -> None:
-    """Windows further apart than they are wide would leave pixels that nobody looks at."""
-    if stride_px > window_px:
-        raise ValueError(f"stride_px = {stride_px}; allowed: at most window_px = {window_px}")
+__all__ = [
+    "CamsKnobs",
+    "ClassifierKnobs",
+    "CrfLabelsKnobs",
+    "DiagnosisKnobs",
+    "PatchMapsKnobs",
+    "PhotometricKnobs",
+    "Precision",
+    "PredictionsKnobs",
+    "PseudoLabelsKnobs",
+    "SegmenterKnobs",
+    "ThresholdMapsKnobs",
+    "TrainingKnobs",
+    "TuneLabelsKnobs",
+    "as_dict",
+    "check",
+    "fields",
+]
 
 
 @dataclass(frozen=True)
@@ -72,155 +93,8 @@ class PatchesKnobs:
 
 
 @dataclass(frozen=True)
-class PhotometricKnobs:
-    """Colour jitter, then either additive or multiplicative noise; each amount 0 switches its part off."""
-
-    jitter_probability: Share
-    brightness: Share
-    contrast: Share
-    saturation: Share
-    hue: Annotated[float, Range(0.0, 0.5)]
-    noise_probability: Annotated[float, Range(0.0, 0.5)]  # of each of the two kinds
-    additive_sigma: Share
-    multiplicative_low: Amount
-    multiplicative_high: Amount
-
-    def __post_init__(self) -> None:
-        if self.multiplicative_low > self.multiplicative_high:
-            raise ValueError(f"multiplicative_low = {self.multiplicative_low:g}; allowed: at most multiplicative_high")
-
-
-@dataclass(frozen=True)
-class TrainingKnobs(PhotometricKnobs):
-    pixels: Pixel
-    epochs: Positive
-    batch_size: Positive
-    samples_per_epoch: Count  # 0: all
-    optimiser: Optimiser
-    learning_rate: Amount
-    momentum: Share
-    weight_decay: Amount
-    schedule: Schedule
-    step_epochs: Positive
-    step_factor: Share
-    cycle_start: Share  # onecycle: first and last rate as shares of the peak
-    cycle_end: Share
-    cycle_rise: Share  # share of the steps that climb to the peak
-    precision: Precision
-    seed: Seed
-
-
-@dataclass(frozen=True)
-class ClassifierKnobs(TrainingKnobs):
-    weights: str  # "none", "imagenet", or the path of a file
-    head: Literal["linear", "dense1000"]
-
-
-@dataclass(frozen=True)
-class PatchMapsKnobs:
-    window_px: Pixels
-    stride_px: Pixels
-    overlap: Literal["mean", "stretch"]
-    precision: Precision
-
-    def __post_init__(self) -> None:
-        no_gaps(self.window_px, self.stride_px)
-        if self.overlap == "mean" and self.window_px % self.stride_px:
-            raise ValueError(
-                f'window_px = {self.window_px}, stride_px = {self.stride_px}; with overlap = "mean" '
-                "the window must be a multiple of the stride"
-            )
-
-
-@dataclass(frozen=True)
-class CamsKnobs:
-    method: Literal["analytic", "package"]
-    tile_px: Count  # 0: the whole image at once
-    precision: Precision
-
-    def __post_init__(self) -> None:
-        if self.tile_px % 32:
-            raise ValueError(f"tile_px = {self.tile_px}; allowed: 0, or a multiple of 32, the cell of the features")
-
-
-@dataclass(frozen=True)
-class ThresholdMapsKnobs:
-    bilateral: bool
-    bilateral_diameter_px: Pixels
-    bilateral_sigma_colour: Amount
-    bilateral_sigma_space: Amount
-    window_px: Pixels
-    stride_px: Pixels
-    classes: Annotated[int, Range(2, 3)]
-
-    def __post_init__(self) -> None:
-        no_gaps(self.window_px, self.stride_px)
-
-
-@dataclass(frozen=True)
-class PseudoLabelsKnobs:
-    cam_weight: Share
-    localization_threshold: Share
-    morphology: bool
-    kernel_px: Annotated[int, Range(1, 65_535, odd=True)]
-    erosion_iterations: Count
-    closing_iterations: Count
-    bilateral: bool
-    bilateral_diameter_px: Pixels
-    bilateral_sigma_colour: Amount
-    bilateral_sigma_space: Amount
-    min_crack_pixels: Count
-    target: Literal["soft", "binary"]
-    binary_threshold: Share
-
-
-@dataclass(frozen=True)
-class CrfLabelsKnobs:
-    unary: Literal["cam", "merged"]
-    cam_weight: Share
-    unary_scale: Amount
-    unary_clip: Annotated[float, Range(1e-6, 0.499)]
-    gaussian_sxy_px: Annotated[float, Range(1e-3, 1e4)]
-    gaussian_compat: Amount
-    bilateral_sxy_px: Annotated[float, Range(1e-3, 1e4)]
-    bilateral_srgb: Annotated[float, Range(1e-3, 1e4)]
-    bilateral_compat: Amount
-    iterations: Count
-    min_crack_pixels: Count
-
-
-@dataclass(frozen=True)
-class SegmenterKnobs(TrainingKnobs):
-    crop_px: Pixels
-    geometry: Literal["eightfold", "none"]
-    loss: Literal["bce"]
-    options: Options  # one table for each segmenter's own options
-
-
-@dataclass(frozen=True)
-class PredictionsKnobs:
-    precision: Precision
-    bits: Literal[8, 16]
-
-
-@dataclass(frozen=True)
 class ScoresKnobs:
     empty: Literal["zero", "one", "skip"]
-
-
-@dataclass(frozen=True)
-class DiagnosisKnobs:
-    oracle_dilation_px: Annotated[int, Range(0, 64)]
-
-
-@dataclass(frozen=True)
-class TuneLabelsKnobs:
-    images: Positive  # training images whose masks are used
-    seed: Seed
-    windows_px: list[int]
-    cam_weights: list[float]
-    localization_thresholds: list[float]
-    erosion_iterations: list[int]
 
 
 @dataclass(frozen=True)
