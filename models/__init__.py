@@ -15,7 +15,16 @@ if TYPE_CHECKING:
 CLASSIFIERS = ("resnet18", "resnet50", "resnet101", "resnet152")
 
 # A new segmenter is one line here and one module with `build(**options) -> nn.Module`, a PaddedSegmenter.
-SEGMENTERS = {"unet": "models.unet"}
+SEGMENTERS = {
+    "unet": "models.unet",
+    "deepcrack_liu": "models.deepcrack_liu",
+    "deepcrack_zou": "models.deepcrack_zou",
+    "oed": "models.oed",
+    "scnet": "models.scnet",
+    "context_cracknet": "models.context_cracknet",
+    "pspnet": "models.pspnet",
+    "cgnet": "models.cgnet",
+}
 
 
 def build_classifier(arch: str, *, head: str, weights: str | Mapping[str, Tensor], pixels: str) -> Classifier:

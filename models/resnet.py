@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import torchvision
 from torch import Tensor, nn
 
+from models import pretrained
 from models.wrapper import Normalise
 
 DENSE_UNITS = 1000  # of the authors' code, not a knob: its name is part of the choice `dense1000`
-MENTIONED = 3  # differences named in an error, of possibly hundreds
 
 
 class Classifier(nn.Module):
@@ -54,35 +54,11 @@ def build_head(head: str, channels: int) -> nn.Module:
 
 
 def imagenet_weights(arch: str) -> Mapping[str, Tensor]:
-    """torchvision's first ImageNet weights (V1): trained as in the ResNet paper, there for every depth."""
-    source = torchvision.models.get_model_weights(arch)["IMAGENET1K_V1"]
-    try:
-        weights: Mapping[str, Tensor] = source.get_state_dict(progress=False, check_hash=True)
-    except (OSError, RuntimeError) as reason:  # no network, no writable cache; a damaged download
-        raise ValueError(
-            f"ImageNet weights of {arch} from {source.url} ({reason}); "
-            'download them elsewhere and set weights = "<path of the file>", or set weights = "none"'
-        ) from reason
-    return weights
+    """Trained as in the ResNet paper, there for every depth."""
+    return pretrained.imagenet_weights(arch, knob="weights")
 
 
 def load_trunk(trunk: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """All weights but `fc`, which belongs to ImageNet's classes; any other difference is an error."""
-    wanted = trunk.state_dict()
     given = {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}
-    # Counters of batches came late to torchvision's files and are not used where a momentum is set.
-    missing = {name for name in wanted.keys() - given.keys() if not name.endswith("num_batches_tracked")}
-    differences = [f"{name} is missing" for name in sorted(missing)]
-    differences += [f"{name} is unknown" for name in sorted(given.keys() - wanted.keys())]
-    differences += [
-        f"{name} is {tuple(given[name].shape)}, not {tuple(wanted[name].shape)}"
-        for name in sorted(wanted.keys() & given.keys())
-        if given[name].shape != wanted[name].shape
-    ]
-    if differences:
-        more = f" and {len(differences) - MENTIONED} more" if len(differences) > MENTIONED else ""
-        raise ValueError(
-            f"weights that do not fit: {'; '.join(differences[:MENTIONED])}{more}; "
-            "wanted: a state dict of the same ResNet with torchvision's names"
-        )
-    trunk.load_state_dict(given, strict=False)
+    pretrained.fill(trunk.state_dict(), given, source="a state dict of the same ResNet with torchvision's names")

@@ -8,25 +8,34 @@ from torch import Tensor, nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+PIXELS = ("unit", "imagenet", "half", "bgr")
 
 
 class Normalise(nn.Module):
-    """RGB in [0, 1] as the network wants it: "unit" as it is, "imagenet" (x − mean) / std of each channel."""
+    """RGB in [0, 1] as the network wants it.
+
+    "unit": as it is; "imagenet": (x − mean) / std of each channel; "half": (x − 0.5) / 0.5, in [−1, 1];
+    "bgr": the channels in reverse order.
+    """
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, pixels: str) -> None:
         super().__init__()
-        if pixels not in ("unit", "imagenet"):
-            raise ValueError(f"pixels {pixels!r}; allowed: 'unit', 'imagenet'")
+        if pixels not in PIXELS:
+            raise ValueError(f"pixels {pixels!r}; allowed: {', '.join(map(repr, PIXELS))}")
         self.pixels = pixels
         # Not persistent: constants are no weights and have no place in a saved network.
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
     def forward(self, batch: Tensor) -> Tensor:
-        return batch if self.pixels == "unit" else (batch - self.mean) / self.std
+        if self.pixels == "unit":
+            return batch
+        if self.pixels == "half":
+            return (batch - 0.5) / 0.5
+        return batch.flip(1) if self.pixels == "bgr" else (batch - self.mean) / self.std
 
 
 class PaddedSegmenter(nn.Module):

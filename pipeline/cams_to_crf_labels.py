@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.knobs import CrfLabelsKnobs
+from pipeline.knobs import CrfSearchKnobs
 from pipeline.ops.crf import dense_crf
 from pipeline.ops.localization import merge_maps
 from pipeline.ops.types import ImageRGB, Map
 
 
-def crf_label(image_rgb: ImageRGB, cam: Map, patch_map: Map | None, knobs: CrfLabelsKnobs) -> NDArray[np.uint8]:
-    """uint8 H×W, 0 or 255; with a patch map the unary is the weighted mean of both maps, nothing cut off."""
-    unary = cam if patch_map is None else merge_maps(patch_map, cam, cam_weight=knobs.cam_weight, threshold=0.0)
-    mask = dense_crf(
-        image_rgb,
-        unary,
-        unary_scale=knobs.unary_scale,
-        unary_clip=knobs.unary_clip,
-        gaussian_sxy_px=knobs.gaussian_sxy_px,
-        gaussian_compat=knobs.gaussian_compat,
-        bilateral_sxy_px=knobs.bilateral_sxy_px,
-        bilateral_srgb=knobs.bilateral_srgb,
-        bilateral_compat=knobs.bilateral_compat,
-        iterations=knobs.iterations,
-    )
+def unary_map(cam: Map, patch_map: Map | None, knobs: CrfSearchKnobs) -> Map:
+    """What the CRF starts from: the CAM, or the weighted mean of both maps, nothing cut off."""
+    return cam if patch_map is None else merge_maps(patch_map, cam, cam_weight=knobs.cam_weight, threshold=0.0)
+
+
+def crf_label(
+    image_rgb: ImageRGB, unary: Map, parameters: Mapping[str, Any], knobs: CrfSearchKnobs
+) -> NDArray[np.uint8]:
+    """uint8 H×W, 0 or 255; the parameters are those of the two kernels and the iterations."""
+    mask = dense_crf(image_rgb, unary, unary_scale=knobs.unary_scale, unary_clip=knobs.unary_clip, **parameters)
     return mask.astype(np.uint8) * np.uint8(255)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pipeline.knobs_labels import (
     CamsKnobs,
     CrfLabelsKnobs,
+    CrfSearchKnobs,
     DiagnosisKnobs,
     PatchMapsKnobs,
     PseudoLabelsKnobs,
@@ -23,6 +24,7 @@ from pipeline.knobs_training import (
     PhotometricKnobs,
     Precision,
     PredictionsKnobs,
+    RefinementsKnobs,
     SegmenterKnobs,
     TrainingKnobs,
 )
@@ -32,12 +34,14 @@ __all__ = [
     "CamsKnobs",
     "ClassifierKnobs",
     "CrfLabelsKnobs",
+    "CrfSearchKnobs",
     "DiagnosisKnobs",
     "PatchMapsKnobs",
     "PhotometricKnobs",
     "Precision",
     "PredictionsKnobs",
     "PseudoLabelsKnobs",
+    "RefinementsKnobs",
     "SegmenterKnobs",
     "ThresholdMapsKnobs",
     "TrainingKnobs",
@@ -95,6 +99,16 @@ class PatchesKnobs:
 @dataclass(frozen=True)
 class ScoresKnobs:
     empty: Literal["zero", "one", "skip"]
+    fixed_threshold: Share  # of IoU, Dice and accuracy: 0.00, 0.01 … 0.99
+    region_px: Pixels
+    region_crack_share: Share  # of its pixels, for a region to be cracked
+    region_hit_share: Share  # of its crack pixels, for a cracked region to be found
+
+    def __post_init__(self) -> None:
+        if self.fixed_threshold not in [percent / 100 for percent in range(100)]:
+            raise ValueError(f"fixed_threshold = {self.fixed_threshold:g}; allowed: 0.00, 0.01, … 0.99")
+        if not (self.region_crack_share and self.region_hit_share):
+            raise ValueError("region_crack_share and region_hit_share must be above 0, or every region is a hit")
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,10 @@ class TablesKnobs:
     classifiers: list[str]
     segmenters: list[str]
     labels: list[str]
-    test_sets: list[str]
+    test_sets: list[str]  # "self": the test images of the data set itself
+    semi: list[str]  # those of the segmenters that are also trained with pseudo labels of the test images added
+    also_train_on: list[str]  # data sets whose own tables are wanted in these as well
+    absent: Literal["name", "fail"]  # what to do about data sets that are not on this machine
     scored: bool  # whether there are masks to score against; false: labels and predictions are made and listed
 
 
@@ -156,9 +173,11 @@ SECTIONS: dict[str, type] = {
     "Cams": CamsKnobs,
     "ThresholdMaps": ThresholdMapsKnobs,
     "PseudoLabels": PseudoLabelsKnobs,
+    "CrfSearch": CrfSearchKnobs,
     "CrfLabels": CrfLabelsKnobs,
     "Segmenter": SegmenterKnobs,
     "Predictions": PredictionsKnobs,
+    "Refinements": RefinementsKnobs,
     "Scores": ScoresKnobs,
     "Diagnosis": DiagnosisKnobs,
     "TuneLabels": TuneLabelsKnobs,

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.augmentation import GEOMETRIES, QUARTER
 from pipeline.cutting import Cutter, cutter
 from pipeline.knobs import SegmenterKnobs
+from pipeline.losses import LossNumbers, segmenter_loss
 from pipeline.ops.types import Grey, ImageRGB
-from pipeline.training import Batch, Epoch, Progress, draw, fit
+from pipeline.training import Batch, Epoch, Loss, Progress, draw, fit
 
 
 def train_segmenter(
@@ -25,11 +26,12 @@ def train_segmenter(
     targets: Sequence[Grey],
     knobs: SegmenterKnobs,
     *,
+    sides: Sequence[float],
     device: torch.device,
     resume: dict[str, Any] | None,
     progress: Progress | None = None,
 ) -> Iterator[Epoch]:
-    """Binary cross-entropy on random crops; a target is uint8 H×W, 255 = surely crack. Logs loss."""
+    """Random crops; a target is uint8 H×W, 255 = surely crack. `sides` weigh the side outputs. Logs the loss."""
     if not images or len(images) != len(targets):
         raise ValueError(
             f"{len(images)} images and {len(targets)} labels; at least one image is needed, each with a label"
@@ -38,7 +40,13 @@ def train_segmenter(
     geometries = GEOMETRIES if knobs.geometry == "eightfold" else 1
     samples = knobs.samples_per_epoch or len(images) * geometries
     feed = CropFeed(cutter(images, device), cutter(targets, device), shapes, knobs.crop_px, geometries, samples)
-    return fit(model, feed, binary_cross_entropy, knobs, device=device, resume=resume, progress=progress)
+    return fit(model, feed, loss_of(knobs, sides), knobs, device=device, resume=resume, progress=progress)
+
+
+def loss_of(knobs: SegmenterKnobs, sides: Sequence[float]) -> Callable[[int], Loss]:
+    """The loss of each epoch, as the settings say."""
+    numbers = LossNumbers(**{field.name: getattr(knobs, field.name) for field in dataclasses.fields(LossNumbers)})
+    return segmenter_loss(knobs.loss, knobs.side_loss, sides, numbers)
 
 
 def common_shapes(images: Sequence[ImageRGB], targets: Sequence[Grey]) -> npt.NDArray[np.int64]:
@@ -81,10 +89,3 @@ class CropFeed:
         shapes[turned] = shapes[turned, ::-1]
         corners: npt.NDArray[np.int64] = rng.integers(np.maximum(shapes - self.crop_px, 0) + 1)
         return corners.T
-
-
-def binary_cross_entropy(output: dict[str, Any], targets: Tensor) -> dict[str, Tensor]:
-    """Mean over the main output and the auxiliary ones, all of the same weight; targets uint8 N×1×H×W."""
-    soft = targets.float() / 255
-    losses = [F.binary_cross_entropy_with_logits(logits, soft) for logits in (output["logits"], *output["aux"])]
-    return {"loss": torch.stack(losses).mean()}

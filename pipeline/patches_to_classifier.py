@@ -34,7 +34,7 @@ def train_classifier(
     """Cross-entropy of crack against no crack; logs loss and training_accuracy."""
     check_kinds(patches.label)
     feed = PatchFeed(cutter(images, device), patches, patch_px, knobs.samples_per_epoch or len(patches))
-    return fit(model, feed, cross_entropy, knobs, device=device, resume=resume, progress=progress)
+    return fit(model, feed, lambda _: cross_entropy, knobs, device=device, resume=resume, progress=progress)
 
 
 def check_kinds(labels: npt.NDArray[np.uint8], where: str = "the training set") -> None:

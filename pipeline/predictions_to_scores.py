@@ -9,18 +9,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipeline.knobs import ScoresKnobs
+from pipeline.ops.metrics import MetricSheet
 from pipeline.ops.scores import ScoreSheet, classification_scores
 
 CRACK_PROBABILITY = 0.5  # the two classes are equally likely: the only threshold that an arg-max has
 
 
 def score_maps(
-    pairs: Iterable[tuple[str, NDArray[Any], NDArray[np.bool_]]], *, empty: Literal["zero", "one", "skip"]
+    pairs: Iterable[tuple[str, NDArray[Any], NDArray[np.bool_]]], knobs: ScoresKnobs
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """(summary, one row per image, one row per threshold) of (name, map, mask) triples, read once."""
-    sheet = ScoreSheet(empty=empty)
-    rows = [{"id": name, **sheet.add(prediction, mask)} for name, prediction, mask in pairs]
-    return {**sheet.totals(), "empty": empty}, pd.DataFrame(rows), pd.DataFrame(sheet.curve())
+    """(summary, one row per image, one row per threshold) of (name, map, mask) triples, read once.
+
+    `empty` is about ODS, OIS and AP only; the others have their own rule: `pipeline.ops.metrics.DEFINITIONS`.
+    """
+    sheet = ScoreSheet(empty=knobs.empty)
+    others = MetricSheet(
+        threshold=knobs.fixed_threshold,
+        region_px=knobs.region_px,
+        region_crack_share=knobs.region_crack_share,
+        region_hit_share=knobs.region_hit_share,
+    )
+    rows = [
+        {"id": name, **sheet.add(prediction, mask), **others.add(prediction, mask)} for name, prediction, mask in pairs
+    ]
+    summary = {**sheet.totals(), "empty": knobs.empty, **others.totals()}
+    return summary, pd.DataFrame(rows), pd.DataFrame(sheet.curve())
 
 
 def score_ways(

@@ -9,40 +9,56 @@ import pandas as pd
 
 METRICS = ("ods", "ois", "ap")
 SUPERVISION = {"full": "FSV", "crf": "CRF", "pseudo": "WSV"}
+SEMI_SUPERVISED = "VIII"  # the table that sets pseudo labels with those of the test images beside those without
+_TRAINED = ["train_set", "test_set", "segmenter"]
 _GROUP = ["train_set", "test_set", "arch", "segmenter"]
+_PLACE = ("paper_train_set", "paper_test_set", "paper_labels")
+_PAPER_TABLE = (
+    *("paper_train_set", "paper_test_set", "segmenter", "labels", "arch", "train_set", "test_set"),
+    *(f"{whose}{metric}" for metric in METRICS for whose in ("", "paper_", "difference_")),
+    *("images", "paper_images", "empty", "empty_images", "masks_used"),
+)
 
 
 def label_quality(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per kind of label, the best first within a classifier and split."""
+    """One row per kind of label, the best first within a data set, classifier and split."""
     table = pd.DataFrame(list(rows))
-    order = table.assign(_worst=-table["ods"]).sort_values(["arch", "split", "_worst"], kind="stable")
+    order = table.assign(_worst=-table["ods"]).sort_values(["dataset", "arch", "split", "_worst"], kind="stable")
     return order.drop(columns="_worst").reset_index(drop=True)
 
 
 def comparison(segmentation: pd.DataFrame) -> pd.DataFrame:
-    """One row per (test set, classifier, segmenter): FSV, CRF, WSV of each metric, WSV − CRF, WSV − FSV, WSV / FSV.
+    """One row per (test set, classifier, segmenter): FSV, CRF, WSV of each metric, WSV − CRF, WSV − FSV, WSV / FSV,
+    and the same of the paper.
 
     Full masks need no classifier, so their scores stand beside every classifier's labels. A kind that was not
     trained leaves its cells empty; WSV / FSV is nan where FSV is 0.
     """
-    weak = segmentation[segmentation["labels"] != "full"]
-    groups = weak[_GROUP].drop_duplicates() if len(weak) else segmentation[_GROUP].drop_duplicates()
+    segmentation = segmentation[segmentation["labels"].isin(SUPERVISION)]
+    weak = segmentation["labels"] != "full"
+    trained = segmentation.set_index(_TRAINED).index
+    alone = ~trained.isin(trained[weak])  # full masks without any labels to stand beside
+    groups = segmentation[weak | alone][_GROUP].drop_duplicates()
     return pd.DataFrame([_compared(segmentation, group) for group in groups.to_dict("records")])
 
 
 def _compared(segmentation: pd.DataFrame, group: Mapping[Any, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {str(name): value for name, value in group.items()}
-    keys: dict[str, Any] = {}
-    for metric in METRICS:
-        for labels, name in SUPERVISION.items():
-            found = _score(segmentation, group, labels)
-            row[f"{name}_{metric}"] = float("nan") if found is None else found[metric]
-            keys[f"{name}_scores_key"] = "" if found is None else found["scores_key"]
-        fsv, crf, wsv = (row[f"{name}_{metric}"] for name in SUPERVISION.values())
-        row[f"WSV-CRF_{metric}"] = wsv - crf
-        row[f"WSV-FSV_{metric}"] = wsv - fsv
-        row[f"WSV/FSV_{metric}"] = wsv / fsv if fsv > 0 else float("nan")
-    return {**row, **keys}
+    found = {name: _score(segmentation, group, labels) for labels, name in SUPERVISION.items()}
+    for whose in ("", "paper_"):
+        for metric in METRICS:
+            scores = {name: _number(score, f"{whose}{metric}") for name, score in found.items()}
+            row |= {f"{whose}{name}_{metric}": value for name, value in _with_differences(**scores).items()}
+    return row | {f"{name}_scores_key": "" if score is None else score["scores_key"] for name, score in found.items()}
+
+
+def _number(row: pd.Series[Any] | None, name: str) -> float:
+    return float("nan") if row is None or name not in row else float(row[name])
+
+
+def _with_differences(FSV: float, CRF: float, WSV: float) -> dict[str, float]:  # noqa: N803, as the columns
+    compared = {"WSV-CRF": WSV - CRF, "WSV-FSV": WSV - FSV, "WSV/FSV": WSV / FSV if FSV > 0 else float("nan")}
+    return {"FSV": FSV, "CRF": CRF, "WSV": WSV, **compared}
 
 
 def _score(segmentation: pd.DataFrame, group: Mapping[Any, Any], labels: str) -> pd.Series[Any] | None:
@@ -60,6 +76,54 @@ def beside(row: Mapping[str, Any], theirs: Mapping[str, float | None]) -> dict[s
     return {**row, **paper, **differences}
 
 
+def paper_tables(segmentation: pd.DataFrame, theirs: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, Any]:
+    """The paper's tables that some of our rows belong to: in the paper's order, ours beside its numbers.
+
+    `theirs`: table → its rows, one for each number. What the paper has and we have not is a row without our
+    numbers; what we have and the paper has not comes last.
+    """
+    tables = {}
+    for table, numbers in theirs.items():
+        ours = _rows_of(segmentation, table)
+        if ours:
+            found = pd.DataFrame(_in_order(ours, _wide(numbers)))
+            keys = [str(name) for name in found.columns if str(name).endswith("_key")]
+            tables[table] = found[[name for name in (*_PAPER_TABLE, *keys) if name in found.columns]]
+    return tables
+
+
+def _rows_of(segmentation: pd.DataFrame, table: str) -> list[dict[str, Any]]:
+    """Our rows of a table; in that of semi-supervision with the same segmenters trained without it."""
+    rows: list[dict[str, Any]] = [
+        {str(name): value for name, value in row.items()} for row in segmentation.to_dict("records")
+    ]
+    mine = [row for row in rows if row["paper_table"] == table]
+    if table != SEMI_SUPERVISED:
+        return mine
+    pairs = {(row["test_set"], row["segmenter"], row["arch"]) for row in mine}
+    without = [row for row in rows if row["labels"] == "pseudo"]
+    return [row for row in without if (row["test_set"], row["segmenter"], row["arch"]) in pairs] + mine
+
+
+def _wide(numbers: Iterable[Mapping[str, Any]]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """(training set, test set, labels, segmenter) → the paper's row of them, its numbers as paper_<metric>."""
+    wide: dict[tuple[str, ...], dict[str, Any]] = {}
+    for number in numbers:
+        names = {f"paper_{name}": number[name] for name in ("train_set", "test_set", "labels")}
+        place = (*names.values(), number["method"])
+        row = wide.setdefault(place, {"segmenter": number["method"], "labels": number["labels"], **names})
+        row[f"paper_{number['metric']}"] = number["value"]
+    return wide
+
+
+def _in_order(ours: list[dict[str, Any]], theirs: Mapping[tuple[str, ...], dict[str, Any]]) -> list[dict[str, Any]]:
+    found: dict[tuple[str, ...], list[dict[str, Any]]] = {place: [] for place in theirs}
+    for row in ours:
+        found.setdefault((*(row[name] for name in _PLACE), row["segmenter"]), []).append(row)
+    blank = {name: float("nan") if isinstance(value, float) else "" for name, value in ours[0].items()}
+    return [row for place, rows in found.items() for row in (rows or [{**blank, **theirs[place]}])]
+
+
 def rate(count: int, seconds: Iterable[float]) -> float:
     """Count per second of the sum; nan when nothing was timed."""
     total = sum(seconds)
@@ -75,6 +139,16 @@ def note_on_empty(segmentation: pd.DataFrame) -> str:
         f'and each {words[str(row["empty"])]} ([Scores] empty = "{row["empty"]}")'
         for row in sets
         if row["empty_images"]
+    )
+
+
+def note_on_images(segmentation: pd.DataFrame) -> str:
+    """Where the paper tested on another number of images than we; '' where it did not."""
+    sets = segmentation[segmentation["paper_table"] != ""].drop_duplicates("test_set").to_dict("records")
+    return "; ".join(
+        f"{row['test_set']}: {row['images']:g} images here, {row['paper_images']:g} in the paper"
+        for row in sets
+        if row["images"] != row["paper_images"]
     )
 
 
@@ -100,7 +174,22 @@ def _cell(value: Any) -> str:
     return str(value) or "–"
 
 
+PLACE_COLUMNS = {"test_set": "test set", "segmenter": "segmenter", "labels": "labels", "arch": "classifier"}
+
+PAPER_COLUMNS = {
+    "paper_train_set": "trained on",
+    "paper_test_set": "tested on",
+    "segmenter": "segmenter",
+    "labels": "labels",
+    "arch": "our classifier",
+} | {
+    f"{whose}{metric}": f"{metric.upper()}{said}"
+    for metric in METRICS
+    for whose, said in {"": "", "paper_": " paper", "difference_": " difference"}.items()
+}
+
 LABEL_COLUMNS = {
+    "dataset": "data set",
     "labels": "labels",
     "arch": "classifier",
     "split": "split",
@@ -108,12 +197,16 @@ LABEL_COLUMNS = {
     "ois": "OIS",
     "ap": "AP",
     "images": "images",
+    "masks_used": "masks used",
 }
 
 
-def comparison_columns(metric: str) -> dict[str, str]:
-    """The columns of the comparison that a reader wants at a glance, for one metric."""
+def comparison_columns(metric: str, compared: pd.DataFrame) -> dict[str, str]:
+    """The columns of the comparison that a reader wants at a glance, for one metric; the paper's where it has any."""
     names = ["FSV", "CRF", "WSV", "WSV-CRF", "WSV/FSV"]
-    return {"test_set": "test set", "segmenter": "segmenter", "arch": "classifier"} | {
-        f"{name}_{metric}": f"{name} {metric.upper()}" for name in names
-    }
+    theirs = {f"paper_{name}_{metric}": f"paper {name}" for name in ("FSV", "CRF", "WSV")}
+    return (
+        {"test_set": "test set", "segmenter": "segmenter", "arch": "classifier"}
+        | {f"{name}_{metric}": f"{name} {metric.upper()}" for name in names}
+        | ({} if compared[list(theirs)].isna().all(axis=None) else theirs)
+    )

@@ -2,23 +2,65 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
 from pipeline.knobs import PredictionsKnobs
+from pipeline.ops.resampling import resize_linear
 from pipeline.ops.types import ImageRGB, Map
+from pipeline.ops.windows import pad_to_multiple, tiles
 from pipeline.training import evaluating, laid_out, to_batch
+
+GRID_PX = 32  # all networks shrink by at most this: tiles that start on it see the same cells as the whole image
 
 
 def predict(
     model: nn.Module, image_rgb: ImageRGB, knobs: PredictionsKnobs, *, device: torch.device
 ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-    """The full image at once, H×W: 0 … 255 or 0 … 65535 stand for probabilities 0 … 1, rounded."""
-    with evaluating(model, device, knobs.precision):
-        logits = model(laid_out(to_batch(image_rgb[np.newaxis], device), knobs.precision))["logits"]
-        probability: Map = logits[0, 0].float().sigmoid().cpu().numpy()
+    """H×W: 0 … 255 or 0 … 65535 stand for probabilities 0 … 1, rounded.
+
+    The full image at once, in tiles when it has more than `max_pixels`; at `scale` times its size when that is
+    not 1, and the logits are brought back to its size.
+    """
+    height, width = image_rgb.shape[:2]
+    if knobs.scale != 1:
+        size = max(round(width * knobs.scale), 1), max(round(height * knobs.scale), 1)
+        image_rgb = cv2.resize(image_rgb, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    logits = logits_of(model, image_rgb, knobs, device=device)
+    probability = sigmoid(resize_linear(logits, (height, width)) if knobs.scale != 1 else logits)
     if knobs.bits == 8:
         return np.rint(probability * 255).astype(np.uint8)
     return np.rint(probability * 65_535).astype(np.uint16)
+
+
+def as_probability(prediction: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> Map:
+    """What the whole numbers stand for, in [0, 1]."""
+    top = 255 if prediction.dtype == np.uint8 else 65_535
+    return np.asarray(prediction / top, np.float32)
+
+
+def logits_of(model: nn.Module, image_rgb: ImageRGB, knobs: PredictionsKnobs, *, device: torch.device) -> Map:
+    """float32 H×W; from tiles each pixel takes the value of the tile whose border is farthest from it."""
+    height, width = image_rgb.shape[:2]
+    if height * width <= knobs.max_pixels:
+        return _forward(model, image_rgb, knobs, device)
+    padded = pad_to_multiple(image_rgb, GRID_PX)
+    stitched = np.empty(padded.shape[:2], np.float32)
+    for tile, inside, target in tiles(stitched.shape, knobs.tile_px, knobs.overlap_px, GRID_PX):
+        stitched[target] = _forward(model, np.ascontiguousarray(padded[tile]), knobs, device)[inside]
+    return stitched[:height, :width]
+
+
+def _forward(model: nn.Module, image_rgb: ImageRGB, knobs: PredictionsKnobs, device: torch.device) -> Map:
+    with evaluating(model, device, knobs.precision):
+        logits = model(laid_out(to_batch(image_rgb[np.newaxis], device), knobs.precision))["logits"]
+    found: Map = logits[0, 0].float().cpu().numpy()
+    return found
+
+
+def sigmoid(logits: Map) -> Map:
+    probability: Map = torch.from_numpy(logits).sigmoid().numpy()
+    return probability

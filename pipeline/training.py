@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.augmentation import photometric
-from pipeline.knobs import Precision, TrainingKnobs
+from pipeline.knobs import Precision, SegmenterKnobs, TrainingKnobs
 
 Bytes = npt.NDArray[np.uint8] | Tensor  # uint8, on the host or already on the device
 Batch = tuple[Bytes, Bytes]  # N×H×W×3 RGB, and what the loss compares with
@@ -65,14 +65,14 @@ def _copy(tree: Any) -> Any:
 def fit(
     model: nn.Module,
     feed: Feed,
-    loss: Loss,
+    loss_at: Callable[[int], Loss],
     knobs: TrainingKnobs,
     *,
     device: torch.device,
     resume: dict[str, Any] | None,
     progress: Progress | None = None,
 ) -> Iterator[Epoch]:
-    """Train the model in place, epoch by epoch; `resume` is the state of an earlier epoch."""
+    """Train the model in place, epoch by epoch, each with its own loss; `resume` is the state of an earlier epoch."""
     place(model, device, knobs.precision)
     optimiser = build_optimiser(model, knobs)
     done = 0
@@ -80,7 +80,7 @@ def fit(
         model.load_state_dict(resume["model"])
         optimiser.load_state_dict(resume["optimiser"])
         done = int(resume["epoch"])
-    run = _Run(model, feed, loss, knobs, device, optimiser, progress)
+    run = _Run(model, feed, loss_at, knobs, device, optimiser, progress)
     for number in range(done + 1, knobs.epochs + 1):
         started = time.perf_counter()
         with seeded(epoch_seed(knobs.seed, number), device):
@@ -96,7 +96,7 @@ class _Run:
 
     model: nn.Module
     feed: Feed
-    loss: Loss
+    loss_at: Callable[[int], Loss]
     knobs: TrainingKnobs
     device: torch.device
     optimiser: torch.optim.Optimizer
@@ -109,11 +109,11 @@ class _Run:
         seed = epoch_seed(self.knobs.seed, number)
         generator = torch.Generator(self.device).manual_seed(seed)
         totals: dict[str, Tensor] = {}
-        rate = 0.0
+        rate, loss = 0.0, self.loss_at(number)
         for index, (images, targets) in enumerate(self.feed.batches(sizes, np.random.default_rng(seed))):
             step = (number - 1) * len(sizes) + index
             rate = learning_rate(self.knobs, step, len(sizes))
-            measured = self._step(images, targets, rate, generator)
+            measured = self._step(images, targets, loss, rate, generator)
             for name, value in measured.items():
                 totals[name] = totals.get(name, 0) + value.detach().double() * len(images)
             if index % CHECK_STEPS == 0 or index == len(sizes) - 1:
@@ -123,13 +123,15 @@ class _Run:
                 self.progress(seen, self.knobs.epochs * len(self.feed))
         return {name: total.item() / len(self.feed) for name, total in totals.items()} | {"learning_rate": rate}
 
-    def _step(self, images: Bytes, targets: Bytes, rate: float, generator: torch.Generator) -> dict[str, Tensor]:
+    def _step(
+        self, images: Bytes, targets: Bytes, loss: Loss, rate: float, generator: torch.Generator
+    ) -> dict[str, Tensor]:
         batch = photometric(to_batch(images, self.device), self.knobs, generator)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         with autocast(self.device, self.knobs.precision):
             output = self.model(laid_out(batch, self.knobs.precision))
-        measured = self.loss(output, torch.as_tensor(targets).to(self.device))
+        measured = loss(output, torch.as_tensor(targets).to(self.device))
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(measured["loss"])
         self.optimiser.step()
@@ -174,24 +176,29 @@ def batch_sizes(samples: int, batch_size: int) -> list[int]:
 
 
 def build_optimiser(model: nn.Module, knobs: TrainingKnobs) -> torch.optim.Optimizer:
-    """SGD with momentum, or AdamW, which has no use for the momentum."""
+    """SGD with momentum, or one of the Adams, which have no use for the momentum."""
     if knobs.optimiser == "sgd":
         return torch.optim.SGD(
             model.parameters(), knobs.learning_rate, momentum=knobs.momentum, weight_decay=knobs.weight_decay
         )
-    return torch.optim.AdamW(model.parameters(), knobs.learning_rate, weight_decay=knobs.weight_decay)
+    kind = torch.optim.Adam if knobs.optimiser == "adam" else torch.optim.AdamW
+    return kind(model.parameters(), knobs.learning_rate, weight_decay=knobs.weight_decay)
 
 
 def learning_rate(knobs: TrainingKnobs, step: int, steps_per_epoch: int) -> float:
     """The rate of a step, counted from 0 over the whole training.
 
     step: × step_factor after every step_epochs epochs. onecycle: a cosine up to learning_rate, another down.
+    poly: × (1 − share of the steps done)^poly_power, from 1 down to cycle_end.
     """
     if knobs.schedule == "step":
         return knobs.learning_rate * knobs.step_factor ** (step // steps_per_epoch // knobs.step_epochs)
     if knobs.schedule == "constant":
         return knobs.learning_rate
     last = knobs.epochs * steps_per_epoch - 1
+    if isinstance(knobs, SegmenterKnobs) and knobs.schedule == "poly":
+        left = float((1 - step / (last + 1)) ** knobs.poly_power)
+        return knobs.learning_rate * (knobs.cycle_end + (1 - knobs.cycle_end) * left)
     peak = knobs.cycle_rise * (last + 1) - 1
     if step <= peak:
         return knobs.learning_rate * _cosine(knobs.cycle_start, 1, step / peak if peak else 1)

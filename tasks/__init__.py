@@ -12,6 +12,7 @@ from tasks.cams import Cams
 from tasks.classifier import Classifier
 from tasks.compare import Compare
 from tasks.crf_labels import CrfLabels
+from tasks.crf_search import CrfSearch
 from tasks.dataset import Dataset
 from tasks.demo_photos import DemoPhotos
 from tasks.diagnosis import Diagnosis
@@ -24,6 +25,7 @@ from tasks.patches import Patches
 from tasks.plan import Plan
 from tasks.predictions import Predictions
 from tasks.pseudo_labels import PseudoLabels
+from tasks.refinements import Refinements
 from tasks.run_all import RunAll
 from tasks.scores import Scores
 from tasks.segmenter import Segmenter
@@ -37,6 +39,7 @@ __all__ = [
     "Classifier",
     "Compare",
     "CrfLabels",
+    "CrfSearch",
     "Dataset",
     "DemoPhotos",
     "Diagnosis",
@@ -53,6 +56,7 @@ __all__ = [
     "Plan",
     "Predictions",
     "PseudoLabels",
+    "Refinements",
     "RunAll",
     "Scores",
     "Segmenter",

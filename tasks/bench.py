@@ -1,4 +1,4 @@
-"""`make bench`: does feeding the networks keep up with them? A table of training speeds, on generated photos."""
+"""`make bench`, on generated photos: does feeding the networks keep up with them? How fast are pseudo labels?"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import models
 from pipeline import knobs
 from tasks import settings
+from tasks.bench_labels import report, threshold_report
 
 if TYPE_CHECKING:
     import torch
@@ -29,12 +30,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="how often both loops are timed, in turn")
     parser.add_argument("--steps", type=int, default=4, help="training steps of one timing")
     parser.add_argument("--threads", type=int, default=0, help="on a CPU; 0: as the settings say, 1 on a busy machine")
+    parser.add_argument(
+        "--segmenters", nargs="*", default=[], help="which are timed; those of the settings if left out"
+    )
+    parser.add_argument("--arch", default="resnet50", help="the classifier behind the labels that are timed")
+    parser.add_argument("--photos", type=int, default=4, help="how many are labelled; 0: only training is timed")
     asked = parser.parse_args()
     device = prepare(asked.dataset, asked.recipe, asked.threads)
     print(f"training speed on {where(device)}, {asked.rounds} rounds of {asked.steps} steps, medians")
     print(f"{'':<34} {'hairline':>10} {'bare loop':>10} {'ratio':>6}")
-    for name, comparison in comparisons(asked.dataset, asked.recipe, device, asked.rounds, asked.steps):
+    for name, comparison in comparisons(
+        asked.dataset, asked.recipe, device, asked.rounds, asked.steps, asked.segmenters
+    ):
         print(f"{name:<34} {comparison.ours:>8.1f}/s {comparison.bare:>8.1f}/s {comparison.ratio:>6.2f}", flush=True)
+    if asked.photos:
+        print("\n" + threshold_report(asked.dataset, asked.recipe, asked.photos), flush=True)
+        device = prepare(asked.dataset, asked.recipe, threads=1)
+        for line in report(asked.dataset, asked.recipe, asked.arch, asked.photos, device):
+            print(line, flush=True)
 
 
 def prepare(dataset: str, recipe: str, threads: int) -> torch.device:
@@ -58,9 +71,9 @@ def where(device: torch.device) -> str:
 
 
 def comparisons(
-    dataset: str, recipe: str, device: torch.device, rounds: int, steps: int
+    dataset: str, recipe: str, device: torch.device, rounds: int, steps: int, segmenters: list[str]
 ) -> Iterator[tuple[str, Comparison]]:
-    """The patch classifier, then the first segmenter of the recipe."""
+    """The patch classifier, then the segmenters: those of the settings where none are named."""
     from pipeline.synthetic import demo_photos
 
     def section(name: str) -> Any:
@@ -70,12 +83,10 @@ def comparisons(
     wanted = dataclasses.replace(section("DemoPhotos"), **kinds)
     photos = [photo for photo in demo_photos(wanted) if photo.split == "train"]
     images, masks = [photo.image_rgb for photo in photos], [photo.mask for photo in photos]
-    tables = section("Tables")
-    limits = {"epochs": rounds + 1}
-    for name, kind, compared in (
-        (tables.classifiers[0], section("Classifier"), _classifier),
-        (tables.segmenters[0], section("Segmenter"), _segmenter),
-    ):
+    tables, limits = section("Tables"), {"epochs": rounds + 1}
+    nets: list[tuple[str, Any, Any]] = [(tables.classifiers[0], section("Classifier"), _classifier)]
+    nets += [(name, section("Segmenter").of(name), _segmenter) for name in segmenters or tables.segmenters]
+    for name, kind, compared in nets:
         training = dataclasses.replace(kind, **limits, samples_per_epoch=steps * kind.batch_size)
         size, comparison = compared(name, images, masks, training, section("Patches"), device, rounds, steps)
         yield f"{name}, {kind.batch_size} × {size} px, {kind.precision}", comparison
@@ -121,16 +132,18 @@ def _segmenter(
     import torch
 
     from pipeline.benchmarks import bare_speeds, compare
-    from pipeline.labels_to_segmenter import binary_cross_entropy, train_segmenter
+    from pipeline.labels_to_segmenter import loss_of, train_segmenter
+
+    sides = list(training.sides[name].get("weights", []))
 
     def build() -> Any:
-        return models.build_segmenter(name, pixels=training.pixels, **training.options.get(name, {}))
+        return models.build_segmenter(name, pixels=training.pixels, **training.options[name])
 
     labels = [mask.astype(np.uint8) * np.uint8(255) for mask in masks]
-    epochs = train_segmenter(build(), images, labels, training, device=device, resume=None)
+    epochs = train_segmenter(build(), images, labels, training, sides=sides, device=device, resume=None)
     batch = torch.rand(training.batch_size, 3, training.crop_px, training.crop_px, device=device)
     targets = (batch[:, :1] * 255).to(torch.uint8)
-    bare = bare_speeds(build(), batch, targets, binary_cross_entropy, training, steps=steps)
+    bare = bare_speeds(build(), batch, targets, loss_of(training, sides)(1), training, steps=steps)
     return training.crop_px, compare(_speeds(epochs), bare, rounds)
 
 

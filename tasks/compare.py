@@ -58,7 +58,8 @@ def configuration(scores: dict[str, Any], by_key: dict[str, dict[str, Any]]) -> 
         row |= {name: value for name, value in manifest["axes"].items() if value and name not in row}
         knobs |= {f"{manifest['stage']}.{name}": shown(value) for name, value in manifest["knobs"].items()}
         todo += [by_key[key] for key in manifest["upstream"].values() if key in by_key]
-    return {**row, **{name: summary[name] for name in ("ods", "ois", "ap")}, **knobs}
+    scores = {name: float("nan") if summary[name] is None else summary[name] for name in ("ods", "ois", "ap")}
+    return {**row, **scores, **knobs}
 
 
 def only_differing(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

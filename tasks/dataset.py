@@ -12,14 +12,14 @@ from typing import Any
 from pipeline import knobs, layouts, layouts_csv, layouts_splits
 from pipeline.layouts import Found, Row
 from tasks import child, fingerprint, gate, photo_index, settings
-from tasks.base import SPLITS, Stage
+from tasks.base import SPLITS, Experiment, Stage
 from tasks.cache import Draft
 from tasks.demo_photos import DemoPhotos
 from tasks.errors import SettingsError, StageError
 from tasks.examination import Verdict, examine
 from tasks.photo_index import Photo, Record
 
-__all__ = ["INDEX", "REJECTED", "WARNINGS", "Dataset", "Photo"]
+__all__ = ["INDEX", "REJECTED", "WARNINGS", "Dataset", "Photo", "target_of"]
 
 INDEX = "index.csv"
 REJECTED = "rejected.csv"
@@ -218,6 +218,11 @@ class Dataset(Stage):
             return found[0]
         some = ", ".join(photo.id for photo in photos[:5])
         raise StageError(f"{len(found)} {split} images of {self.dataset} are called {name!r}; ids are such as {some}")
+
+
+def target_of(stage: Experiment, target: str) -> Dataset:
+    """The data set that is worked on: the experiment's own, or another with its own settings file."""
+    return Dataset(dataset=target) if target and target != stage.dataset else stage.sibling(Dataset)
 
 
 def _photo(record: Record, root: Path, rules: knobs.DatasetKnobs) -> Photo:

@@ -85,6 +85,7 @@ class LabelTables(Question):
         if tuned:
             masks = len(files.read_table(self.sibling(TuneLabels, arch=self.arch()).entry.checked("images.csv")))
             row = {"labels": "pseudo", "arch": self.arch(), "tuned_on_masks": masks, **self._measured(tuned)}
+            row |= {"masks_used": masks}
             yield self._beside_paper(row, "", "", "")
 
     def _ablation_rows(self) -> Iterator[dict[str, Any]]:
@@ -93,7 +94,8 @@ class LabelTables(Question):
             yield self._beside_paper(row, "VII", "pseudo", variant)
 
     def _measured(self, stage: Scores) -> dict[str, Any]:
-        return {"split": self.split, **stage.summary(), "images_per_second": speed(stage), **keys_of(stage)}
+        masks = {"masks_used": stage.masks_used()}
+        return {"split": self.split, **stage.summary(), **masks, "images_per_second": speed(stage), **keys_of(stage)}
 
     def _beside_paper(self, row: dict[str, Any], table: str, labels: str, method: str) -> dict[str, Any]:
         """The paper's numbers for the same table; nan where it has none (it labels CRACK500's training images)."""
@@ -113,6 +115,7 @@ SHOWN = (
     "variant",
     "way",
     "arch",
+    "masks_used",
     "tuned_on_masks",
     "ods",
     "ois",

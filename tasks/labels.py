@@ -13,7 +13,7 @@ from tasks import files
 from tasks.base import SPLITS, Choice, Stage
 from tasks.cache import Draft
 from tasks.cams import Cams
-from tasks.dataset import Dataset, Photo
+from tasks.dataset import Dataset, Photo, target_of
 from tasks.patch_maps import PatchMaps
 
 KEPT = "kept.csv"
@@ -24,17 +24,21 @@ class LabelStage(Stage):
 
     arch = Choice(models.CLASSIFIERS, "arch", default="")
     split = Choice(SPLITS, "split", default="train")
+    images_of: Any = ""  # the data set that is labelled; '' = the one trained on, always where a stage says no more
     axis_names = ("split",)
     resumable = True
 
+    def target_dataset(self) -> Dataset:
+        return target_of(self, self.images_of)
+
     def cams(self) -> Cams:
-        return self.sibling(Cams, arch=self.arch, split=self.split)
+        return self.sibling(Cams, arch=self.arch, split=self.split, images_of=self.images_of)
 
     def patch_maps(self) -> PatchMaps:
-        return self.sibling(PatchMaps, arch=self.arch, split=self.split)
+        return self.sibling(PatchMaps, arch=self.arch, split=self.split, images_of=self.images_of)
 
     def photos(self) -> tuple[Photo, ...]:
-        return self.sibling(Dataset).photos(self.split)
+        return self.target_dataset().photos(self.split)
 
     def label_of(self, photo: Photo) -> NDArray[np.uint8]:
         """uint8 H×W: confidence 0 … 255."""
@@ -68,4 +72,4 @@ class LabelStage(Stage):
 
 
 def localization_stages(stage: LabelStage) -> Mapping[str, Stage]:
-    return {"dataset": stage.sibling(Dataset), "patch_maps": stage.patch_maps(), "cams": stage.cams()}
+    return {"dataset": stage.target_dataset(), "patch_maps": stage.patch_maps(), "cams": stage.cams()}

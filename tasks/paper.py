@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import csv
 import functools
+import math
+from dataclasses import dataclass
 
 from tasks import settings
 
 TABLES = "paper_tables.csv"
+TEST_SETS = "paper_test_sets.csv"
 CLASSIFIER_METRICS = ("f1", "precision", "recall")
+METRICS = ("ods", "ois", "ap")
 _AXES = ("table", "train_set", "test_set", "labels", "method", "metric")
+_OF_SEGMENTERS = ("III", "IV", "V", "VI", "VIII", "IX")
 
 
 @functools.cache
-def _all() -> tuple[dict[str, str], ...]:
-    with (settings.ROOT / "configs" / TABLES).open(encoding="utf-8", newline="") as stream:
+def _read(name: str) -> tuple[dict[str, str], ...]:
+    with (settings.ROOT / "configs" / name).open(encoding="utf-8", newline="") as stream:
         return tuple(csv.DictReader(stream))
+
+
+def _all() -> tuple[dict[str, str], ...]:
+    return _read(TABLES)
 
 
 def rows(table: str) -> list[dict[str, str | float]]:
@@ -47,6 +56,73 @@ def paper_value(
     if len(found) > 1:
         raise ValueError(f"Table {table} has several training sets ({', '.join(found)}); name one of them")
     return next(iter(found.values()), None)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the paper reports a segmenter: the table, and what it calls the training set, test set and labels."""
+
+    table: str
+    train_set: str
+    test_set: str
+    labels: str
+
+    def images(self) -> int:
+        """How many images the paper's test set has."""
+        return next(int(row["images"]) for row in _read(TEST_SETS) if row["test_set"] == self.test_set)
+
+
+def place(train_set: str, test_set: str, labels: str) -> Place | None:
+    """Where the paper tests on the same data set, None where it does not.
+
+    Our names tell what a data set is used for (cfd-all, cfd-train); the paper's are without that.
+    """
+    theirs, added = _bare(train_set), "+test" if labels == "semi" else ""
+    for name in (_bare(test_set), f"{_bare(test_set)}-test", f"{_bare(test_set)}-rest"):
+        table = _places().get((theirs + added, name))
+        if table:
+            return Place(table, theirs + added, name, "pseudo" if added else labels)
+    return None
+
+
+def about(place: Place | None) -> dict[str, str | float]:
+    """A place as columns of a table: '' and nan where the paper has none."""
+    found = place or Place("", "", "", "")
+    names = {"paper_table": found.table, "paper_train_set": found.train_set, "paper_test_set": found.test_set}
+    return {**names, "paper_labels": found.labels, "paper_images": place.images() if place else math.nan}
+
+
+def segmenter_scores(place: Place | None, segmenter: str) -> dict[str, float | None]:
+    """ODS, OIS and AP of a segmenter there, None where the paper has none."""
+    if place is None:
+        return dict.fromkeys(METRICS)
+    table, axes = place.table, {"train_set": place.train_set, "test_set": place.test_set, "labels": place.labels}
+    return {metric: paper_value(table, **axes, method=segmenter, metric=metric) for metric in METRICS}
+
+
+def segmenter_tables() -> dict[str, list[dict[str, str | float]]]:
+    """Table → all its rows, of the tables that report segmenters."""
+    return {table: rows(table) for table in _OF_SEGMENTERS}
+
+
+def label_scores(dataset: str, labels: str, arch: str, split: str) -> dict[str, float | None]:
+    """Table II has the labels of the training images."""
+    axes = {"test_set": f"{dataset}-{split}", "labels": labels, "method": arch}
+    return {metric: paper_value("II", **axes, metric=metric) for metric in METRICS}
+
+
+def _bare(name: str) -> str:
+    return name.removesuffix("-all").removesuffix("-train")
+
+
+@functools.cache
+def _places() -> dict[tuple[str, str], str]:
+    """(training set, test set) → the first table that reports segmenters for them."""
+    places: dict[tuple[str, str], str] = {}
+    for table in _OF_SEGMENTERS:
+        for row in rows(table):
+            places.setdefault((str(row["train_set"]), str(row["test_set"])), table)
+    return places
 
 
 def classifier_scores(dataset: str, arch: str, split: str) -> dict[str, float | None]:

@@ -6,6 +6,7 @@ import abc
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import luigi
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +15,7 @@ from tasks import files
 from tasks.base import SPLITS, Choice, Stage
 from tasks.cache import Draft
 from tasks.classifier import Classifier
-from tasks.dataset import Dataset, Photo
+from tasks.dataset import Dataset, Photo, target_of
 from tasks.trained import NetworkStage
 
 if TYPE_CHECKING:
@@ -26,17 +27,24 @@ Localizer = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 class LocalizingStage(NetworkStage):
-    """A stage that asks the classifier where in each image of a split the crack is."""
+    """A stage that asks the classifier where in each image of a split the crack is.
+
+    `images_of` is the data set that is looked at, `dataset` the one that the classifier was trained on.
+    """
 
     arch = Choice(models.CLASSIFIERS, "arch", default="")
+    images_of = luigi.Parameter(default="", positional=False, description="a data set; '' = the one trained on")
     split = Choice(SPLITS, "split", default="train")
     axis_names = ("split",)
 
     def upstream(self) -> Mapping[str, Stage]:
-        return {"dataset": self.sibling(Dataset), "classifier": self.sibling(Classifier, arch=self.arch)}
+        return {"dataset": self.target_dataset(), "classifier": self.sibling(Classifier, arch=self.arch)}
+
+    def target_dataset(self) -> Dataset:
+        return target_of(self, self.images_of)
 
     def photos(self) -> tuple[Photo, ...]:
-        return self.sibling(Dataset).photos(self.split)
+        return self.target_dataset().photos(self.split)
 
     def make(self, draft: Draft) -> str:
         device = self.device(threads=1)

@@ -6,7 +6,9 @@ from typing import Any
 
 from tasks import cache
 from tasks.base import Stage
+from tasks.forecast import forecast_line
 from tasks.provenance import manifests
+from tasks.tables import Tables
 from tasks.upkeep import Upkeep
 
 
@@ -21,7 +23,9 @@ class Plan(Upkeep):
             why = reason(stage, waiting) if stage in waiting else ""
             axes = " ".join(value for value in stage.axes.values() if value)
             print(f"{status}  {stage.stage():<14} {stage.entry.name:<28} {axes:<22} {why}".rstrip())
-        print(f"\n{len(stages) - len(waiting)} cached, {len(waiting)} to run", flush=True)
+        print(f"\n{len(stages) - len(waiting)} cached, {len(waiting)} to run")
+        ahead = (self.sibling(Tables).left_out(), forecast_line(waiting))
+        print("".join(f"{line}\n" for line in ahead if line), end="", flush=True)
 
 
 def reason(stage: Stage, waiting: list[Stage]) -> str:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import luigi
+import numpy as np
 from numpy.typing import NDArray
 
 import models
 from tasks import files
 from tasks.base import SPLITS, Choice, Stage
 from tasks.cache import Draft
-from tasks.dataset import Dataset
+from tasks.dataset import Dataset, target_of
 from tasks.segmenter import LABELS, Segmenter
 from tasks.trained import NetworkStage
 
@@ -28,7 +29,8 @@ class Predictions(NetworkStage):
     axis_names = ("split",)
 
     def trained(self) -> Segmenter:
-        return self.sibling(Segmenter, segmenter=self.segmenter, labels=self.labels, arch=self.arch)
+        added = self.target if self.labels == "semi" and self.target != self.dataset else ""
+        return self.sibling(Segmenter, segmenter=self.segmenter, labels=self.labels, arch=self.arch, added=added)
 
     def target_dataset(self) -> Dataset:
         return target_of(self, self.target)
@@ -54,7 +56,8 @@ class Predictions(NetworkStage):
         """uint8 or uint16 H×W."""
         return files.read_png(self.entry.folder / f"{name}.png")
 
+    def probability(self, name: str) -> NDArray[np.float32]:
+        """float32 H×W in [0, 1]."""
+        from pipeline.segmenter_to_predictions import as_probability
 
-def target_of(stage: Stage, target: str) -> Dataset:
-    """The data set that is tested on: the experiment's own, or another with its own settings file."""
-    return Dataset(dataset=target) if target and target != stage.dataset else stage.sibling(Dataset)
+        return as_probability(self.map(name))

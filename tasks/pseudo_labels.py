@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import luigi
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +15,10 @@ from tasks.threshold_maps import ThresholdMaps
 
 
 class PseudoLabels(LabelStage):
+    images_of = luigi.Parameter(default="", positional=False, description="a data set; '' = the one trained on")
+
     def threshold_maps(self) -> ThresholdMaps:
-        return self.sibling(ThresholdMaps, split=self.split)
+        return self.sibling(ThresholdMaps, split=self.split, images_of=self.images_of)
 
     def upstream(self) -> Mapping[str, Stage]:
         return {**localization_stages(self), "threshold_maps": self.threshold_maps()}

@@ -8,11 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import luigi
+
 from tasks import cache, console, files, settings
 from tasks.base import Experiment
 from tasks.errors import StageError
+from tasks.forecast import forecast_line
 from tasks.provenance import git_commit, package_versions
-from tasks.tables import PUBLISHED, Tables, walk
+from tasks.tables import COMPARISON, LABEL_QUALITY, SEGMENTATION, SUMMARY, Tables, walk
+
+PROVENANCE, TIMINGS = "provenance.json", "timings.csv"
 
 
 class Question(Experiment):
@@ -64,37 +69,54 @@ class RunAll(Question):
         return [self.tables()]
 
     def answer(self) -> None:
-        folder = self.published_folder()
+        folder, tables = self.published_folder(), self.tables()
         folder.mkdir(parents=True, exist_ok=True)
-        made = set(self.tables().entry.manifest()["files"])
-        for name in PUBLISHED:
-            if name in made:
-                files.write_bytes(folder / name, self.tables().entry.checked(name).read_bytes())
-            else:
-                (folder / name).unlink(missing_ok=True)  # of another configuration
-        files.write_table(folder / "timings.csv", timings(self.tables()))
-        entry = self.tables().entry
-        computed = {"computed": entry.manifest()["created"], "tables": entry.name}
-        files.write_json(folder / "provenance.json", {**self.provenance(), **computed})
+        for name in set(published_before(folder)) - set(tables.published()):
+            (folder / name).unlink(missing_ok=True)  # of another configuration
+        for name in tables.published():
+            files.write_bytes(folder / name, tables.entry.checked(name).read_bytes())
+        files.write_table(folder / TIMINGS, timings(tables))
+        entry = tables.entry
+        computed = {"computed": entry.manifest()["created"], "tables": entry.name, "files": tables.published()}
+        files.write_json(folder / PROVENANCE, {**self.provenance(), **computed, "left_out": tables.missing})
         self._show(folder)
 
     def _show(self, folder: Path) -> None:
         from pipeline import scores_to_tables as to_tables
 
         if not self.tables().knobs.scored:
-            print(f"\n{(folder / 'summary.md').read_text(encoding='utf-8')}\nAll tables: {folder}", flush=True)
-            return
-        compared = files.read_table(folder / "comparison.csv")
-        quality = folder / "label_quality.csv"
-        note = to_tables.note_on_empty(files.read_table(folder / "segmentation.csv"))
-        print(f"\nSegmenters trained on full masks (FSV), CRF labels (CRF), pseudo labels (WSV) of {self.dataset}")
-        print(to_tables.aligned(compared, to_tables.comparison_columns("ods")))
-        if note:
-            print(f"  {note}")
+            print(f"\n{(folder / SUMMARY).read_text(encoding='utf-8')}")
+        else:
+            compared, segmentation = files.read_table(folder / COMPARISON), files.read_table(folder / SEGMENTATION)
+            print(f"\nSegmenters trained on full masks (FSV), CRF labels (CRF), pseudo labels (WSV) of {self.dataset}")
+            print(to_tables.aligned(compared, to_tables.comparison_columns("ods", compared)))
+            for note in filter(None, (to_tables.note_on_empty(segmentation), to_tables.note_on_images(segmentation))):
+                print(f"  {note}")
+            self._show_labels(folder / LABEL_QUALITY)
+        left_out = self.tables().left_out()
+        print("\n" + "".join(f"{line}\n" for line in (left_out, f"All tables: {folder}") if line), end="", flush=True)
+
+    def _show_labels(self, quality: Path) -> None:
+        from pipeline import scores_to_tables as to_tables
+
         if quality.stat().st_size > 1:
             print("\nThe labels themselves, against the masks")
             print(to_tables.aligned(files.read_table(quality), to_tables.LABEL_COLUMNS))
-        print(f"\nAll tables: {folder}", flush=True)
+
+
+@RunAll.event_handler(luigi.Event.DEPENDENCY_DISCOVERED)
+def _before_it_starts(question: RunAll, tables: Tables) -> None:
+    """Luigi tells this while it plans, before anything runs."""
+    for line in filter(None, (tables.left_out(), forecast_line(walk(tables)))):
+        console.say(type(question).__name__, line)
+
+
+def published_before(folder: Path) -> list[str]:
+    """What the run before laid out there."""
+    try:
+        return [str(name) for name in files.read_json(folder / PROVENANCE)["files"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def timings(tables: Tables) -> Any:

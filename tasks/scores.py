@@ -1,4 +1,4 @@
-"""Scores: ODS, OIS, AP of predictions or of labels against masks."""
+"""Scores: ODS, OIS, AP of predictions or of labels against masks, and what other papers report instead."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ import models
 from tasks import files
 from tasks.base import SPLITS, Choice, Stage
 from tasks.cache import Draft
-from tasks.dataset import Dataset, Photo
+from tasks.crf_labels import CrfLabels
+from tasks.dataset import Dataset, Photo, target_of
 from tasks.errors import StageError
 from tasks.labels import LabelStage
-from tasks.predictions import Predictions, target_of
+from tasks.predictions import Predictions
+from tasks.refinements import Refinements, final_maps
 from tasks.segmenter import LABELS, label_stage
 from tasks.threshold_maps import ThresholdMaps
 
-SUMMARY = "summary.json"
+SUMMARY, CURVE = "summary.json", "curve.csv"
 
 
 class Scores(Stage):
@@ -31,12 +33,13 @@ class Scores(Stage):
     target = luigi.Parameter(default="", positional=False, description="a data set; '' = the one trained on")
     split = Choice(SPLITS, "split", default="test")
     axis_names = ("segmenter", "labels", "split")
+    version = 2  # summary.json has the metrics that other papers report
 
-    def maps(self) -> Predictions | LabelStage | ThresholdMaps:
+    def maps(self) -> Predictions | Refinements | LabelStage | ThresholdMaps:
         """The stage whose maps are scored."""
         if self.segmenter:
             axes = {"segmenter": self.segmenter, "labels": self.labels, "arch": self.arch}
-            return self.sibling(Predictions, **axes, target=self.target, split=self.split)
+            return final_maps(self, **axes, target=self.target, split=self.split)
         if self.labels == "threshold":
             return self.sibling(ThresholdMaps, split=self.split)
         return label_stage(self, self.labels, self.arch, self.split)
@@ -55,10 +58,10 @@ class Scores(Stage):
             raise StageError(
                 f"no {self.split} image of {self.target_dataset().dataset} has a mask; nothing can be scored"
             )
-        summary, by_image, curve = score_maps(self._pairs(photos), empty=self.knobs.empty)
-        files.write_json(draft.path(SUMMARY), summary)
+        summary, by_image, curve = score_maps(self._pairs(photos), self.knobs)
+        files.write_json(draft.path(SUMMARY), as_json(summary))
         files.write_table(draft.path("by_image.csv"), by_image)
-        files.write_table(draft.path("curve.csv"), curve)
+        files.write_table(draft.path(CURVE), curve)
         return f"ODS {summary['ods']:.4f}  OIS {summary['ois']:.4f}  AP {summary['ap']:.4f}"
 
     def _pairs(self, photos: list[Photo]) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:
@@ -72,8 +75,26 @@ class Scores(Stage):
 
     def summary(self) -> dict[str, Any]:
         loaded: dict[str, Any] = files.read_json(self.entry.checked(SUMMARY))
-        return loaded
+        order = dict.fromkeys(("ods", "ois", "ap", *loaded))
+        return {name: float("nan") if loaded[name] is None else loaded[name] for name in order}
+
+    def curve(self) -> Any:
+        """A row for each threshold, with precision, recall and F1."""
+        return files.read_table(self.entry.checked(CURVE))
+
+    def masks_used(self) -> int:
+        """How many masks of training images went into the maps, beyond the yes/no labels that they give."""
+        if self.labels == "full":
+            return sum(photo.mask_path is not None for photo in self.sibling(Dataset).photos("train"))
+        if self.labels == "crf":
+            return self.sibling(CrfLabels, arch=self.arch).search().masks_used()
+        return 0
 
 
-def _map_of(stage: Predictions | LabelStage | ThresholdMaps, name: str) -> NDArray[Any]:
+def as_json(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has no nan."""
+    return {name: None if value != value else value for name, value in summary.items()}
+
+
+def _map_of(stage: Predictions | Refinements | LabelStage | ThresholdMaps, name: str) -> NDArray[Any]:
     return stage.label(name) if isinstance(stage, LabelStage) else stage.map(name)

@@ -1,24 +1,28 @@
-"""Segmenter: a network trained on full masks, CRF labels or pseudo labels."""
+"""Segmenter: a network trained on full masks, CRF labels, or pseudo labels (semi: those of the test images too)."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import luigi
 import numpy as np
 from numpy.typing import NDArray
 
 import models
+from tasks import files, settings
 from tasks.base import Choice, Experiment, Stage, one_of
 from tasks.cache import Draft
 from tasks.crf_labels import CrfLabels
-from tasks.dataset import Dataset, Photo
+from tasks.dataset import Dataset, Photo, target_of
 from tasks.errors import SettingsError, StageError
 from tasks.labels import LabelStage
 from tasks.pseudo_labels import PseudoLabels
 from tasks.trained import TrainedStage
 
-LABELS = ("full", "crf", "pseudo")
+LABELS = ("full", "crf", "pseudo", "semi")  # semi: pseudo labels of the test images as well
 
 
 def label_stage(stage: Experiment, labels: str, arch: str, split: str) -> LabelStage:
@@ -42,6 +46,7 @@ class Segmenter(TrainedStage):
     segmenter = Choice(models.SEGMENTERS, "segmenter")
     labels = Choice(LABELS, "kind of labels")
     arch = Choice(models.CLASSIFIERS, "arch", default="")
+    added = luigi.Parameter(default="", positional=False, description="semi: whose test images; '' = of this data set")
     axis_names = ("segmenter", "labels")
     unit = "crops"
 
@@ -49,60 +54,116 @@ class Segmenter(TrainedStage):
         super().__init__(*args, **kwargs)
         if self.labels == "full" and self.arch:
             raise SettingsError(f"full masks need no classifier; leave out arch = {self.arch!r}")
+        if self.added and self.labels != "semi":
+            raise SettingsError(f"added = {self.added!r}; allowed: '' with labels = {self.labels}, a name with semi")
 
-    def significant_knobs(self) -> dict[str, Any]:
-        """Of the segmenters' own options only those of this one."""
-        mine = self.knobs.options.get(self.segmenter, {})
-        return {**super().significant_knobs(), "options": {self.segmenter: mine}}
+    @functools.cached_property
+    def axes(self) -> dict[str, str]:
+        named = {name: str(getattr(self, name)) for name in self.axis_names}
+        return {**named, "added": self.added or self.dataset} if self.labels == "semi" else named
+
+    @functools.cached_property
+    def knobs(self) -> Any:
+        """What decides the training of this segmenter; the tables of others have no part in it."""
+        return self.resolved(self.stage(), self).of(self.segmenter)
+
+    def fingerprint(self) -> str:
+        """The content of an encoder's weights counts, not the name of their file."""
+        path = self._encoder_path()
+        return files.sha256(path) if path else ""
 
     def upstream(self) -> Mapping[str, Stage]:
         dataset = {"dataset": self.sibling(Dataset)}
         if self.labels == "full":
             return dataset
-        return {**dataset, "labels": label_stage(self, self.labels, self.arch, "train")}
+        if self.labels != "semi":
+            return {**dataset, "labels": label_stage(self, self.labels, self.arch, "train")}
+        added = {"added_dataset": target_of(self, self.added), "added": self.added_labels()}
+        return {**dataset, "labels": label_stage(self, "pseudo", self.arch, "train"), **added}
+
+    def added_labels(self) -> PseudoLabels:
+        """Pseudo labels of the test images that a semi-supervised training adds."""
+        others = "" if self.added == self.dataset else self.added
+        return self.sibling(PseudoLabels, arch=self.arch, split="test", images_of=others)
 
     def make(self, draft: Draft) -> str:
         from pipeline.labels_to_segmenter import train_segmenter
 
         device = self.device(self.execution.threads)
-        photos, target = self._examples()
+        photos, load_label = self._examples()
         with (
             self.decoded(draft, "images", lambda index: photos[index].image(), len(photos)) as images,
-            self.decoded(draft, "labels", lambda index: target(photos[index]), len(photos)) as targets,
+            self.decoded(draft, "labels", load_label, len(photos)) as targets,
         ):
             model = self._build()
             log = self.train(
                 draft,
                 model,
                 lambda resume, progress: train_segmenter(
-                    model, images, targets, self.knobs, device=device, resume=resume, progress=progress
+                    model,
+                    images,
+                    targets,
+                    self.knobs,
+                    sides=self.side_weights(),
+                    device=device,
+                    resume=resume,
+                    progress=progress,
                 ),
             )
         return f"{len(photos)} images, training loss {log[-1]['loss']:.4f}"
 
-    def _examples(self) -> tuple[list[Photo], Callable[[Photo], NDArray[np.uint8]]]:
-        """The photos with a usable label, and what loads the label of one, uint8 0 … 255."""
-        photos = self.sibling(Dataset).photos("train")
+    def _examples(self) -> tuple[list[Photo], Callable[[int], NDArray[np.uint8]]]:
+        """The photos with a usable label, and what loads the label of the n-th, uint8 0 … 255."""
         if self.labels == "full":
-            chosen, target = [photo for photo in photos if photo.mask_path is not None], full_label
-        else:
-            stage = label_stage(self, self.labels, self.arch, "train")
+            chosen = [photo for photo in self.sibling(Dataset).photos("train") if photo.mask_path is not None]
+            self._refuse_nothing(chosen)
+            return chosen, lambda index: full_label(chosen[index])
+        stages = [label_stage(self, "crf" if self.labels == "crf" else "pseudo", self.arch, "train")]
+        stages += [self.added_labels()] if self.labels == "semi" else []
+        pairs: list[tuple[LabelStage, Photo]] = []
+        for stage in stages:
             kept = stage.kept()
-            chosen, target = [photo for photo in photos if kept[photo.id]], lambda photo: stage.label(photo.id)
+            pairs += [(stage, photo) for photo in stage.photos() if kept[photo.id]]
+        self._refuse_nothing(pairs)
+        return [photo for _, photo in pairs], lambda index: pairs[index][0].label(pairs[index][1].id)
+
+    def _refuse_nothing(self, chosen: list[Any]) -> None:
         if not chosen:
             raise StageError(
                 f"no {self.labels} label of {self.dataset} is fit for training; "
                 "look at them with Inspect, or lower min_crack_pixels"
             )
-        return chosen, target
 
-    def _build(self) -> Any:
+    def network_options(self) -> dict[str, Any]:
+        """What the network is built with, all but a file with the encoder's weights."""
+        return {"pixels": self.knobs.pixels, **self.knobs.options[self.segmenter]}
+
+    def side_weights(self) -> list[float]:
+        return list(self.knobs.sides[self.segmenter].get("weights", []))
+
+    def _build(self, *, trained: bool = False) -> Any:
         import torch
 
+        options, path = self.network_options(), self._encoder_path()
+        if trained and "encoder" in options:
+            options["encoder"] = "none"
+        elif path:
+            options["encoder"] = files.read_weights(path)
         torch.manual_seed(self.knobs.seed)
-        options = self.knobs.options.get(self.segmenter, {})
-        return models.build_segmenter(self.segmenter, pixels=self.knobs.pixels, **options)
+        return models.build_segmenter(self.segmenter, **options)
+
+    def _encoder_path(self) -> Path | None:
+        encoder = self.network_options().get("encoder", "none")
+        if encoder in ("none", "imagenet"):
+            return None
+        path = settings.ROOT / Path(encoder).expanduser()
+        if not path.is_file():
+            raise SettingsError(
+                f"[Segmenter.options.{self.segmenter}] encoder: there is no file {path}; "
+                'allowed: "none", "imagenet" or a path'
+            )
+        return path
 
     def model(self) -> Any:
         """The trained segmenter."""
-        return self.load_into(self._build())
+        return self.load_into(self._build(trained=True))

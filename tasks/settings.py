@@ -213,7 +213,8 @@ def _from_text(annotation: Any, text: str) -> Any:
             raise ValueError(f'{text!r}; allowed: JSON such as {{"unet": {{"width": 16}}}} ({error})') from None
     if get_origin(annotation) is list and not text.lstrip().startswith("["):
         return [item.strip() for item in text.split(",") if item.strip()]
-    if kind is str or (get_origin(annotation) is Literal and isinstance(get_args(annotation)[0], str)):
+    one_text = get_origin(annotation) is not list and kind is str  # a list in brackets is TOML
+    if one_text or (get_origin(annotation) is Literal and isinstance(get_args(annotation)[0], str)):
         return text
     try:
         return tomllib.loads(f"value = {text}")["value"]

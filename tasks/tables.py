@@ -2,53 +2,87 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tasks import cache, files, paper
+import models
+from tasks import cache, files, paper, presence, summary
 from tasks.base import Stage, one_of
 from tasks.cache import Draft
 from tasks.cams import Cams
 from tasks.classifier import SCORES, Classifier
 from tasks.crf_labels import CrfLabels
+from tasks.crf_search import CrfSearch
 from tasks.dataset import Dataset
-from tasks.errors import SettingsError
+from tasks.errors import SettingsError, StageError
 from tasks.labels import LabelStage
 from tasks.patch_maps import PatchMaps
 from tasks.patches import Patches
 from tasks.predictions import Predictions
 from tasks.provenance import snake
 from tasks.pseudo_labels import PseudoLabels
+from tasks.refinements import Refinements, final_maps
 from tasks.scores import Scores
 from tasks.segmenter import LABELS, Segmenter
 from tasks.threshold_maps import ThresholdMaps
 
-PUBLISHED = (
-    "comparison.csv",
-    "segmentation.csv",
-    "label_quality.csv",
-    "classifier.csv",
-    "settings.csv",
-    "summary.md",
-    "masks.csv",
-)
+SEGMENTATION, COMPARISON, LABEL_QUALITY = "segmentation.csv", "comparison.csv", "label_quality.csv"
+CLASSIFIER, SETTINGS, MASKS, SUMMARY = "classifier.csv", "settings.csv", "masks.csv", "summary.md"
+CURVES = "curves-"  # and the test set's name: precision and recall of every segmenter, as CSV and PNG
 
 
 class Tables(Stage):
     unit = "tables"
-    version = 2  # classifier.csv has the paper's numbers; masks.csv
+    version = 3  # the paper's tables, curves, masks_used
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for labels in self.knobs.labels:
-            one_of(labels, LABELS, "kind of labels")
+            one_of(labels, [known for known in LABELS if known != "semi"], "kind of labels")
+        for segmenter in (*self.knobs.segmenters, *self.knobs.semi):
+            one_of(segmenter, models.SEGMENTERS, "segmenter")
         if not (self.knobs.labels and self.knobs.segmenters and self.knobs.test_sets):
             raise SettingsError("[Tables] labels, segmenters and test_sets must each name at least one")
         if not self.knobs.classifiers and set(self.knobs.labels) != {"full"}:
             raise SettingsError("[Tables] classifiers is empty, but crf and pseudo labels need one")
         if not self.knobs.scored and "full" in self.knobs.labels:
             raise SettingsError('[Tables] labels has "full", but scored = false says that there are no masks')
+        if self.knobs.semi and not self.knobs.classifiers:
+            raise SettingsError("[Tables] semi names segmenters, but classifiers is empty, which make pseudo labels")
+        if self.knobs.also_train_on and not self.knobs.scored:
+            raise SettingsError("[Tables] also_train_on names data sets, but scored = false says there are no tables")
+
+    @functools.cached_property
+    def missing(self) -> dict[str, str]:
+        """Data sets that the settings name and this machine does not have, with what is missing."""
+        others = {name: Dataset(dataset=name) for name in self.knobs.test_sets if self._target(name)}
+        others |= {name: self.sibling(Dataset, dataset=name, variant="") for name in self._also()}
+        found = presence.absent(others)
+        told = "; ".join(f"{name}: {reason}" for name, reason in found.items())
+        if found and self.knobs.absent == "fail":
+            raise StageError(f'data sets that [Tables] names are not here: {told}; get them, or set absent = "name"')
+        if not set(self.knobs.test_sets) - set(found):
+            raise StageError(f"none of the test sets of {self.dataset} is here: {told}; get one, or add self to them")
+        return found
+
+    def left_out(self) -> str:
+        """One sentence about what is absent; '' when nothing is."""
+        told = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
+        return f"left out, not on this machine: {told}" if told else ""
+
+    def tested_on(self) -> list[str]:
+        """Names of those that are here, '' for the data set itself."""
+        return list(dict.fromkeys(self._target(name) for name in self.knobs.test_sets if name not in self.missing))
+
+    def others(self) -> list[Tables]:
+        """The tables of the further training sets that are here, each tested on its own test images only."""
+        alone = {"variant": "", "scored": "true", "test_sets": '["self"]', "semi": "[]", "also_train_on": "[]"}
+        return [self.sibling(Tables, dataset=name, **alone) for name in self._also() if name not in self.missing]
+
+    def _also(self) -> list[str]:
+        return [name for name in self.knobs.also_train_on if name != self.dataset]
 
     def classifier_stages(self) -> list[Classifier]:
         return [self.sibling(Classifier, arch=arch) for arch in self.knobs.classifiers]
@@ -63,16 +97,16 @@ class Tables(Stage):
     def segmentation_scores(self) -> list[Scores]:
         return [self.sibling(Scores, **axes) for axes in self._trained()]
 
-    def predictions(self) -> list[Predictions]:
-        return [self.sibling(Predictions, **axes) for axes in self._trained()]
+    def predictions(self) -> list[Predictions | Refinements]:
+        return [final_maps(self, **axes) for axes in self._trained()]
 
     def _trained(self) -> list[dict[str, str]]:
         """The axes of every trained segmenter on every test set."""
         return [
-            {"labels": labels, "segmenter": segmenter, "arch": arch, "target": self._target(target)}
-            for target in self.knobs.test_sets
-            for segmenter in self.knobs.segmenters
-            for labels in self.knobs.labels
+            {"labels": labels, "segmenter": segmenter, "arch": arch, "target": target}
+            for target in self.tested_on()
+            for segmenter in dict.fromkeys(self.knobs.segmenters)
+            for labels in (*self.knobs.labels, *(["semi"] if segmenter in self.knobs.semi else []))
             for arch in ([""] if labels == "full" else self.knobs.classifiers)
         ]
 
@@ -81,28 +115,27 @@ class Tables(Stage):
 
     def upstream(self) -> Mapping[str, Stage]:
         results = [*self.label_scores(), *self.segmentation_scores()] if self.knobs.scored else self.predictions()
-        stages = [*self.classifier_stages(), *results]
+        stages = [*self.classifier_stages(), *results, *self.others()]
         return {f"{snake(stage.stage())}_{number:03d}": stage for number, stage in enumerate(stages)}
 
     def make(self, draft: Draft) -> str:
         import pandas as pd
 
-        files.write_table(draft.path("classifier.csv"), pd.DataFrame(self._classifier_rows()))
-        files.write_table(draft.path("settings.csv"), pd.DataFrame(self._settings_rows()))
+        files.write_table(draft.path(CLASSIFIER), pd.DataFrame(self._classifier_rows()))
+        files.write_table(draft.path(SETTINGS), pd.DataFrame(self._settings_rows()))
         return self._make_scored(draft) if self.knobs.scored else self._make_unscored(draft)
 
     def _make_unscored(self, draft: Draft) -> str:
         """Without masks nothing can be compared: a list of the folders in which labels and predictions lie."""
         import pandas as pd
 
-        made = [part for part in walk(self) if isinstance(part, (LabelStage, Predictions))]
+        made = [part for part in walk(self) if isinstance(part, (LabelStage, Predictions, Refinements))]
         rows = [
             {"stage": part.stage(), **part.axes, "folder": f"{snake(part.stage())}/{part.entry.name}", **keys_of(part)}
             for part in made
         ]
-        files.write_table(draft.path("masks.csv"), pd.DataFrame(rows).fillna(""))
-        listed = "".join(f"* {row['stage']}: outputs/{row['folder']}\n" for row in rows)
-        files.write_text(draft.path("summary.md"), f"# {self.dataset}\n\nNothing to score against.\n\n{listed}")
+        files.write_table(draft.path(MASKS), pd.DataFrame(rows).fillna(""))
+        files.write_text(draft.path(SUMMARY), summary.unscored(self.dataset, rows, list(self.missing)))
         return f"{len(rows)} folders of labels and predictions, none scored"
 
     def _make_scored(self, draft: Draft) -> str:
@@ -110,34 +143,72 @@ class Tables(Stage):
 
         from pipeline import scores_to_tables as to_tables
 
-        segmentation = pd.DataFrame([self._segmentation_row(stage) for stage in self.segmentation_scores()])
+        rows = [*map(self._segmentation_row, self.segmentation_scores()), *self._theirs(SEGMENTATION)]
+        segmentation = pd.DataFrame(rows)
+        labels = [*map(self._label_row, self.label_scores()), *self._theirs(LABEL_QUALITY)]
+        quality = to_tables.label_quality(labels) if labels else pd.DataFrame()
         compared = to_tables.comparison(segmentation)
-        quality = pd.DataFrame()
-        files.write_table(draft.path("segmentation.csv"), segmentation)
-        files.write_table(draft.path("comparison.csv"), compared)
-        if self.label_scores():
-            quality = to_tables.label_quality([self._label_row(stage) for stage in self.label_scores()])
-        files.write_table(draft.path("label_quality.csv"), quality)
-        files.write_text(
-            draft.path("summary.md"), summary(self.dataset, compared, quality, to_tables.note_on_empty(segmentation))
-        )
+        papers = to_tables.paper_tables(segmentation, paper.segmenter_tables())
+        tables = {SEGMENTATION: segmentation, COMPARISON: compared, LABEL_QUALITY: quality}
+        for name, table in (tables | {f"table_{number}.csv": table for number, table in papers.items()}).items():
+            files.write_table(draft.path(name), table)
+        text = summary.scored(self.dataset, compared, segmentation, quality, papers, list(self.missing))
+        files.write_text(draft.path(SUMMARY), text)
+        self._write_curves(draft)
         return f"{len(segmentation)} segmentation rows, {len(quality)} label rows"
 
+    def _theirs(self, name: str) -> Iterator[dict[str, Any]]:
+        """The rows of a table of the further training sets."""
+        for other in self.others():
+            path = other.entry.checked(name)
+            rows = files.read_table(path).to_dict("records") if path.stat().st_size > 1 else []
+            for row in rows:
+                yield {str(column): value for column, value in row.items()}
+
+    def _write_curves(self, draft: Draft) -> None:
+        """One CSV and one figure for each test set."""
+        import pandas as pd
+
+        from pipeline.curves_to_figure import figure
+
+        by_set: dict[str, list[Any]] = {}
+        for stage in self.segmentation_scores():
+            names = {name: getattr(stage, name) for name in ("segmenter", "labels", "arch")}
+            curve = stage.curve().assign(**names, scores_key=stage.short_key)
+            by_set.setdefault(stage.target_dataset().dataset, []).append(curve)
+        for test_set, curves in by_set.items():
+            table = pd.concat(curves)
+            files.write_table(draft.path(f"{CURVES}{test_set}.csv"), table)
+            title = f"trained on {self.dataset}, tested on {test_set}: all pixels together"
+            files.write_png(draft.path(f"{CURVES}{test_set}.png"), figure(table, title))
+        for other in self.others():
+            for name in other.published():
+                if name.startswith(CURVES):
+                    files.write_bytes(draft.path(name), other.entry.checked(name).read_bytes())
+
+    def published(self) -> list[str]:
+        """The files to lay out."""
+        return sorted(self.entry.manifest()["files"])
+
     def _segmentation_row(self, stage: Scores) -> dict[str, Any]:
-        axes = {
-            "labels": stage.labels,
-            "arch": stage.arch,
-            "segmenter": stage.segmenter,
-            "split": stage.split,
-        }
-        sets = {"train_set": self.dataset, "test_set": stage.target_dataset().dataset}
-        return {**sets, **axes, **stage.summary(), **keys_of(stage)}
+        from pipeline.scores_to_tables import beside
+
+        test_set = stage.target_dataset().dataset
+        sets = {"train_set": self.dataset, "test_set": test_set}
+        axes = {name: getattr(stage, name) for name in ("labels", "arch", "segmenter", "split")}
+        place = paper.place(self.dataset, test_set, stage.labels)
+        ours = {**sets, **axes, **stage.summary(), "masks_used": stage.masks_used()}
+        return {**beside(ours, paper.segmenter_scores(place, stage.segmenter)), **paper.about(place), **keys_of(stage)}
 
     def _label_row(self, stage: Scores) -> dict[str, Any]:
+        from pipeline.scores_to_tables import beside
+
         maps = stage.maps()
         dropped = list(maps.kept().values()).count(False) if isinstance(maps, LabelStage) else 0
         axes = {"dataset": self.dataset, "labels": stage.labels, "arch": stage.arch, "split": stage.split}
-        return {**axes, **stage.summary(), "left_out_of_training": dropped, **keys_of(stage)}
+        ours = {**axes, **stage.summary(), "left_out_of_training": dropped, "masks_used": stage.masks_used()}
+        theirs = paper.label_scores(self.dataset, stage.labels, stage.arch, stage.split)
+        return {**beside(ours, theirs), **keys_of(stage)}
 
     def _classifier_rows(self) -> Iterator[dict[str, Any]]:
         from pipeline.scores_to_tables import beside
@@ -147,6 +218,7 @@ class Tables(Stage):
                 ours = {"dataset": self.dataset, **{str(name): value for name, value in row.items()}}
                 theirs = paper.classifier_scores(self.dataset, stage.arch, str(row["split"]))
                 yield {**beside(ours, theirs), **keys_of(stage)}
+        yield from self._theirs(CLASSIFIER)
 
     def _settings_rows(self) -> Iterator[dict[str, str]]:
         """Every number of every stage behind the tables, under the key that the rows name."""
@@ -168,9 +240,11 @@ _KEY_STAGES: tuple[type[Stage], ...] = (
     Cams,
     ThresholdMaps,
     PseudoLabels,
+    CrfSearch,
     CrfLabels,
     Segmenter,
     Predictions,
+    Refinements,
     Scores,
 )
 
@@ -198,16 +272,3 @@ def walk(stage: Stage) -> list[Stage]:
 
     visit(stage)
     return list(seen.values())
-
-
-def summary(dataset: str, compared: Any, quality: Any, note: str) -> str:
-    """The tables at a glance, in Markdown."""
-    from pipeline import scores_to_tables as to_tables
-
-    parts = [f"# {dataset}\n\nSegmenters trained on full masks (FSV), CRF labels (CRF) and pseudo labels (WSV).\n"]
-    parts += [to_tables.markdown(compared, to_tables.comparison_columns(metric)) for metric in to_tables.METRICS]
-    parts += [f"{note}.\n"] if note else []
-    if len(quality):
-        parts += ["Labels of the training images against their masks.\n"]
-        parts += [to_tables.markdown(quality, to_tables.LABEL_COLUMNS)]
-    return "\n".join(parts)

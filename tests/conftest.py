@@ -46,11 +46,24 @@ precision = "float32"
 [Segmenter.options.unet]
 width = 4
 
+[Tables]
+segmenters = ["unet"]
+
 [PatchMaps]
 precision = "float32"
 
 [PseudoLabels]
 min_crack_pixels = 0
+
+[CrfSearch]
+images = 3
+gaussian_sxys_px = [1.0, 3.0]
+gaussian_compats = [1.0]
+bilateral_sxys_px = [20.0]
+bilateral_srgbs = [10.0]
+bilateral_compats = [3.0, 10.0]
+refine_iterations = [1]
+refine_best = 1
 
 [CrfLabels]
 min_crack_pixels = 0

@@ -29,3 +29,23 @@ TRAINING: dict[str, Any] = {
     "precision": "float32",
     "seed": 7,
 }
+
+SEGMENTER: dict[str, Any] = {
+    **TRAINING,
+    "poly_power": 0.9,
+    "crop_px": 32,
+    "geometry": "eightfold",
+    "loss": "bce",
+    "side_loss": "",
+    "positive_weight": 1.0,
+    "focal_alpha": 1.0,
+    "focal_gamma": 2.0,
+    "dice_smooth": 1.0,
+    "iou_smooth": 1e-6,
+    "boundary_fade": 0.01,
+    "boundary_floor": 0.01,
+    "training": "common",
+    "own": {},
+    "sides": {},
+    "options": {},
+}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from pipeline.benchmarks import bare_speeds, compare
-from tasks import bench
+from pipeline.benchmarks_labels import agreement, times_faster
+from tasks import bench, bench_labels
 from tests.test_training import KNOBS
 
 
@@ -51,10 +53,40 @@ def test_the_table_names_nets_sizes_and_ratios(
     tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "PHOTOS", 2)
-    words = ["--dataset", "tiny", "--rounds", "1", "--steps", "1", "--threads", "1"]
+    words = ["--dataset", "tiny", "--rounds", "1", "--steps", "1", "--threads", "1", "--photos", "0"]
     monkeypatch.setattr("sys.argv", ["bench", *words])
     bench.main()
     _, header, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["hairline", "bare", "loop", "ratio"]
     assert [row.split(",")[:2] for row in rows] == [["resnet18", " 8 × 128 px"], ["unet", " 2 × 64 px"]]
     assert all(float(row.split()[-1]) > 0 for row in rows)
+
+
+def test_the_labels_are_timed_stage_by_stage_in_both_precisions(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_labels, "SIZE_HW", (256, 320))
+    monkeypatch.setattr(bench_labels, "PASSES", 1)
+    lines = list(bench_labels.report("tiny", "quick", "resnet18", 2, torch.device("cpu")))
+    assert lines[0] == "pseudo labels, resnet18, 2 images of 320×256, one thread"
+    assert [line.split()[0] for line in lines[2:4]] == ["float32", "bfloat16"]
+    assert all(float(line.split()[1]) > 0 and "ThresholdMaps" in line for line in lines[2:4])
+    assert "of pixels, mean IoU" in lines[4]
+
+
+def test_agreement_counts_pixels_and_compares_masks() -> None:
+    first, second = np.array([[255, 255, 0, 0]], np.uint8), np.array([[255, 0, 0, 100]], np.uint8)
+    assert agreement([first], [second]) == {"same_pixels": 0.75, "mean_iou": 0.5}
+    nothing = np.zeros((1, 4), np.uint8)
+    assert agreement([nothing], [nothing]) == {"same_pixels": 1.0, "mean_iou": 1.0}
+
+
+def test_the_slower_way_takes_more_times_as_long() -> None:
+    grey = np.zeros((4, 4), np.uint8)
+    ratio = times_faster(lambda _: sum(range(20_000)), lambda _: sum(range(400_000)), [grey] * 5)
+    assert 5 < ratio < 80
+
+
+def test_images_are_mirrored_or_cut_to_the_size_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_labels, "SIZE_HW", (3, 5))
+    row = np.array([[1, 2, 3]])
+    assert bench_labels.sized(np.repeat(row, 2, axis=0)).tolist() == [[1, 2, 3, 2, 1]] * 3
+    assert bench_labels.sized(np.ones((9, 9))).shape == (3, 5)

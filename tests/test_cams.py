@@ -1,6 +1,8 @@
 """GradCAM++ of the class crack."""
 
+import resource
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,3 +133,30 @@ def test_a_single_tile_gives_the_map_of_the_whole_image_and_each_tile_is_mapped_
     assert (made(256, image_rgb) == made(0, image_rgb)).all()
     halves = [made(0, np.ascontiguousarray(image_rgb[:, start : start + 128])) for start in (0, 128)]
     assert (made(128, image_rgb) == np.concatenate(halves, axis=1)).all()
+
+
+def resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_memory_does_not_grow_over_a_thousand_images() -> None:
+    model, image = briefly_trained("linear"), street(0, (64, 64))
+    for knobs, images in ((ANALYTIC, 1000), (PACKAGE, 100)):
+        maker = CamMaker(model, knobs, device=CPU)
+        for _ in range(images // 5):
+            maker(image)
+        before = resident_mb()
+        for _ in range(images):
+            maker(image)
+        assert resident_mb() - before < 8, knobs.method
+
+
+def test_the_trunk_is_never_run_backwards(model: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a gradient reached the trunk")
+
+    for parameter in model.parameters():
+        parameter.register_hook(refuse)
+    maker = CamMaker(model, ANALYTIC, device=CPU)
+    assert maker(street(0)).max() == 1

@@ -25,13 +25,14 @@ STAGES = (
     "Cams",
     "ThresholdMaps",
     "PseudoLabels",
+    "CrfSearch",
     "CrfLabels",
     "Segmenter",
     "Predictions",
     "Scores",
     "Tables",
 )
-IMAGE_STAGES = ("PatchMaps", "Cams", "ThresholdMaps", "PseudoLabels", "CrfLabels", "Predictions")
+IMAGE_STAGES = ("PatchMaps", "Cams", "ThresholdMaps", "PseudoLabels", "CrfSearch", "CrfLabels", "Predictions")
 POINTS = [(stage, point) for stage in STAGES for point in ("start", "before-manifest", "before-rename", "after-rename")]
 MID_POINTS = [(stage, "mid") for stage in IMAGE_STAGES] + [("Classifier", "epoch-1"), ("Segmenter", "epoch-1")]
 

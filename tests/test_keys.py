@@ -21,7 +21,13 @@ NOT_IN_KEYS = {
     *(("LabelTables", name) for name in knobs.fields(knobs.LabelTablesKnobs)),
     *(("Execution", name) for name in knobs.fields(knobs.ExecutionKnobs)),
 }
-NOT_ALONE = {("Tables", "scored")}  # only together with labels: tested below
+# only together with another knob: tested below
+NOT_ALONE = {
+    ("Tables", "scored"),
+    ("Segmenter", "training"),
+    ("Segmenter", "own"),
+    *(("Refinements", name) for name in knobs.fields(knobs.RefinementsKnobs)),
+}
 KNOBS = [
     (section, name)
     for section, schema in knobs.SECTIONS.items()
@@ -33,6 +39,8 @@ OTHER_LISTS = {
     "segmenters": ["unet", "unet"],
     "labels": ["full", "pseudo"],
     "test_sets": ["self", "tiny"],
+    "semi": ["unet"],
+    "also_train_on": ["demo"],
     "parts": ["another"],
     "variants": ["two_classes"],
     "exclude": ["a"],
@@ -48,9 +56,17 @@ def other(annotation: Any, name: str, value: Any) -> Any:
     if name in OTHER_LISTS:
         return OTHER_LISTS[name]
     if isinstance(value, list) and not isinstance(value[0], str):
-        return value[1:]
+        return value[1:] or [value[0] + 1]
     if name == "options":
         return {"unet": {**value["unet"], "width": value["unet"]["width"] + 1}}
+    if name == "sides":
+        return {"unet": {"weights": [0.5]}}
+    if name in ("loss", "side_loss"):
+        return "dice"
+    if (name, value) == ("tile_px", 1024):
+        return 512
+    if name == "overlap_px":
+        return value - 32
     if name == "layout":
         return value  # another layout needs other data; its place in the key is tested below
     if name in OTHER_TEXTS:
@@ -64,6 +80,8 @@ def other(annotation: Any, name: str, value: Any) -> Any:
     if isinstance(value, str):
         return value + "x"
     bounds = get_args(annotation)[1]
+    if name == "fixed_threshold":
+        return value - 0.01
     if name == "stride_px":
         return value // 2  # still a divisor of the window
     if name == "window_px":
@@ -83,7 +101,7 @@ def graph(**overrides: str) -> dict[tuple[str, ...], Stage]:
 
 
 def role(stage: Stage) -> tuple[str, ...]:
-    names = ("arch", "split", "segmenter", "labels", "target")
+    names = ("dataset", "arch", "split", "segmenter", "labels", "target", "images_of", "added")
     named = {name: getattr(stage, name) for name in names if isinstance(getattr(stage, name, None), str)}
     return tuple(f"{name}={value}" for name, value in {**named, **given(stage, stage.stage())}.items())
 
@@ -129,6 +147,38 @@ def test_whether_there_are_masks_to_score_against_changes_the_tables_alone(tiny:
     assert scored.key != unscored.key
     made = {stage.stage(): stage.key for stage in walk(scored)}
     assert all(stage.key == made[stage.stage()] for stage in walk(unscored) if stage.stage() != "Tables")
+
+
+def test_own_trainings_count_only_when_they_are_asked_for_and_only_for_their_segmenter(tiny: Path) -> None:
+    from tasks import Segmenter
+
+    def key(**changed: str) -> str:
+        Register.clear_instance_cache()
+        return Segmenter(dataset="tiny", segmenter="unet", labels="full", **changed).key
+
+    own, other_own = '{"unet": {"momentum": 0.3}}', '{"oed": {"momentum": 0.3}}'
+    assert key(own=own) == key() == key(training="own", own=other_own)
+    assert key(training="own", own=own) == key(momentum="0.3") != key()
+
+
+def test_refinement_takes_part_only_when_it_is_switched_on(tiny: Path) -> None:
+    plain = {(stage.stage(), stage.key) for stage in walk(Tables(dataset="tiny"))}
+    varied = walk(Tables(dataset="tiny", variant="Refinements.method=crf"))
+    new = {stage.stage() for stage in varied if (stage.stage(), stage.key) not in plain}
+    assert new == {"Refinements", "Scores", "Tables"}
+
+
+@pytest.mark.parametrize("name", knobs.fields(knobs.RefinementsKnobs))
+def test_every_knob_of_the_refinement_changes_its_key(tiny: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    from tasks import Refinements
+
+    def key() -> str:
+        Register.clear_instance_cache()
+        return Refinements(dataset="tiny", segmenter="unet", labels="full").key
+
+    before, old = key(), getattr(settings.resolve("Refinements", "tiny", "", "", {}), name)
+    with_other_value(monkeypatch, "Refinements", name, other(knobs.fields(knobs.RefinementsKnobs)[name], name, old))
+    assert key() != before
 
 
 def test_going_back_to_old_values_goes_back_to_old_keys(tiny: Path) -> None:

@@ -18,7 +18,10 @@ LAYERS = {
 NOT_AT_MODULE_LEVEL = {"torch", "torchvision", "pytorch_grad_cam", "numba", "skimage", "pydensecrf", "cv2"}
 SHARED = {
     f"pipeline.{name}"
-    for name in ("knobs", "ranges", "training", "augmentation", "cutting", "synthetic_parts", "layouts")
+    for name in (
+        *("knobs", "knobs_labels", "knobs_training", "ranges", "loss_texts", "losses"),
+        *("training", "augmentation", "cutting", "synthetic_parts", "layouts"),
+    )
 }
 
 
@@ -62,7 +65,8 @@ def test_the_mathematics_opens_no_file(folder: str) -> None:
 def test_edges_never_import_other_edges() -> None:
     edges = {f"pipeline.{path.stem}" for path in sources("pipeline")} - SHARED - {"pipeline.__init__"}
     for path in sources("pipeline"):
-        assert not imports(ast.parse(path.read_text())) & edges, case(path)
+        if not path.name.startswith("benchmarks"):  # they time the whole road
+            assert not imports(ast.parse(path.read_text())) & edges, case(path)
 
 
 def test_tasks_import_heavy_libraries_only_inside_functions() -> None:

@@ -12,16 +12,73 @@ import torchvision
 from torch import Tensor, nn
 
 import models
-from models.wrapper import PaddedSegmenter, pad_to_divisor
+from models.wrapper import Normalise, PaddedSegmenter, pad_to_divisor
 from pipeline.training import seeded
 
 CPU = torch.device("cpu")
 
 # Of each segmenter: small options for the contract, and its published parameter count with the options it holds for.
-SMALL = {"unet": {"width": 4, "norm": "batch", "pixels": "imagenet"}}
+SMALL = {
+    "unet": {"width": 4, "norm": "batch", "pixels": "imagenet"},
+    "deepcrack_liu": {"width": 4, "norm": "batch", "bn_test_mode": "running", "encoder": "none", "pixels": "half"},
+    "deepcrack_zou": {"width": 4, "norm": "none", "fusion": "code", "encoder": "none", "pixels": "bgr"},
+    "oed": {
+        "width": 0.25,
+        "depth": 0.5,
+        "decoder_width": 16,
+        "drop_connect": 0.0,
+        "bn_momentum": 0.1,
+        "encoder": "none",
+        "pixels": "imagenet",
+    },
+    "scnet": {"width": 4, "levels": 5, "attention": True, "edges": "sobel", "edge_threshold": 0.1, "pixels": "half"},
+    "context_cracknet": {
+        "trunk": "resnet10",
+        "width": 8,
+        "input_size": [64, 64],
+        "tokens": "tile",
+        "cagm": True,
+        "rfem": True,
+        "heads": 4,
+        "rank": 16,
+        "dropout": 0.1,
+        "encoder": "none",
+        "pixels": "imagenet",
+    },
+    "pspnet": {
+        "trunk": "resnet10",
+        "width": 8,
+        "auxiliary": True,
+        "dropout": [0.3, 0.15, 0.1],
+        "encoder": "none",
+        "pixels": "imagenet",
+    },
+    "cgnet": {"width": 8, "m": 3, "n": 3, "pixels": "imagenet"},
+}
+CONTEXT_CRACKNET = {
+    **SMALL["context_cracknet"],
+    "trunk": "resnet50",
+    "width": 64,
+    "input_size": [448, 448],
+    "heads": 8,
+    "rank": 256,
+}
 PUBLISHED = [
     ("unet", {"width": 64, "norm": "batch", "pixels": "unit"}, 31_037_633),
     ("unet", {"width": 64, "norm": "none", "pixels": "unit"}, 31_031_745),
+    ("deepcrack_liu", {**SMALL["deepcrack_liu"], "width": 64}, 14_720_389),
+    ("deepcrack_liu", {**SMALL["deepcrack_liu"], "width": 64, "norm": "instance"}, 14_711_941),
+    ("deepcrack_zou", {**SMALL["deepcrack_zou"], "width": 64}, 30_905_011),
+    ("deepcrack_zou", {**SMALL["deepcrack_zou"], "width": 64, "norm": "batch"}, 30_921_011),
+    ("deepcrack_zou", {**SMALL["deepcrack_zou"], "width": 64, "fusion": "paper"}, 29_466_571),
+    ("oed", {**SMALL["oed"], "width": 1.6, "depth": 2.2, "decoder_width": 256}, 39_650_581),
+    ("scnet", {**SMALL["scnet"], "width": 64}, 29_463_044),
+    ("scnet", {**SMALL["scnet"], "width": 64, "levels": 4}, 15_304_184),
+    ("context_cracknet", CONTEXT_CRACKNET, 82_050_597),
+    ("context_cracknet", {**CONTEXT_CRACKNET, "cagm": False}, 73_249_317),
+    ("pspnet", {**SMALL["pspnet"], "trunk": "resnet34", "width": 64}, 28_091_141),
+    ("pspnet", {**SMALL["pspnet"], "trunk": "resnet34", "width": 64, "auxiliary": False}, 27_500_548),
+    ("cgnet", {**SMALL["cgnet"], "width": 32, "m": 3, "n": 21}, 491_956),
 ]
 segmenters = pytest.mark.parametrize("name", models.SEGMENTERS)
 
@@ -45,7 +102,8 @@ def test_every_segmenter_has_a_published_parameter_count() -> None:
 
 @pytest.mark.parametrize(("name", "options", "count"), PUBLISHED)
 def test_a_segmenter_has_as_many_parameters_as_published(name: str, options: dict, count: int) -> None:
-    network = models.build_segmenter(name, **options)
+    with torch.device("meta"):  # shapes without numbers
+        network = models.build_segmenter(name, **options)
     assert sum(parameter.numel() for parameter in network.parameters()) == count
 
 
@@ -86,6 +144,24 @@ def test_the_loss_falls_on_one_batch(name: str) -> None:
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
+
+
+def trained(name: str) -> dict[str, Tensor]:
+    """The weights after two steps from seed 0."""
+    with seeded(0, CPU):
+        network = models.build_segmenter(name, **SMALL[name])
+        optimiser = torch.optim.SGD(network.parameters(), 1e-3, momentum=0.9)
+        for _ in range(2):
+            optimiser.zero_grad()
+            sum(each.square().mean() for each in all_maps(network(batch(2, 3, 40, 48)))).backward()
+            optimiser.step()
+    return network.state_dict()
+
+
+@segmenters
+def test_the_same_seed_trains_the_same_weights(name: str) -> None:
+    first, second = trained(name), trained(name)
+    assert all(torch.equal(first[key], second[key]) for key in first)
 
 
 @segmenters
@@ -180,6 +256,12 @@ def test_weights_of_another_resnet_name_what_differs() -> None:
         models.build_classifier("resnet18", head="linear", weights=weights, pixels="unit")
 
 
+def test_pixels_are_what_their_name_says() -> None:
+    image = torch.tensor([0.0, 0.5, 1.0]).view(1, 3, 1, 1)
+    by_name = {pixels: Normalise(pixels)(image).flatten().tolist() for pixels in ("unit", "half", "bgr")}
+    assert by_name == {"unit": [0.0, 0.5, 1.0], "half": [-1.0, 0.0, 1.0], "bgr": [1.0, 0.5, 0.0]}
+
+
 def test_without_network_imagenet_weights_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_network(*args: object, **kwargs: object) -> None:
         raise URLError("no network")
@@ -196,8 +278,8 @@ def test_unknown_names_list_the_known_ones() -> None:
         models.build_segmenter("unett")
     with pytest.raises(ValueError, match="head 'round'; allowed: 'linear', 'dense1000'"):
         models.build_classifier("resnet18", head="round", weights="none", pixels="unit")
-    with pytest.raises(ValueError, match="pixels 'bgr'; allowed: 'unit', 'imagenet'"):
-        models.build_segmenter("unet", width=4, norm="none", pixels="bgr")
+    with pytest.raises(ValueError, match="pixels 'hsv'; allowed: 'unit', 'imagenet', 'half', 'bgr'"):
+        models.build_segmenter("unet", width=4, norm="none", pixels="hsv")
 
 
 def test_unknown_and_missing_options_list_the_wanted_ones() -> None:

@@ -1,10 +1,16 @@
 """The dense CRF against an exact mean field over all pairs of pixels."""
 
+import functools
+
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pipeline.ops.crf import dense_crf
+from pipeline.ops import crf_packed
+from pipeline.ops.crf import CrfParameters, Labeller, dense_crf, labels_at_scale, plain_labels
+from pipeline.ops.crf_packed import packed_labels
 
 NAMES = ("gaussian_sxy_px", "gaussian_compat", "bilateral_sxy_px", "bilateral_srgb", "bilateral_compat", "iterations")
 PARAMETERS = [
@@ -66,6 +72,123 @@ def test_labels_agree_with_the_exact_mean_field(parameters: tuple[float, ...]) -
         ours = dense_crf(image_rgb, probability, unary_scale=0.9, unary_clip=0.05, **named)
         agree.append(ours == exact_mean_field(image_rgb, probability, 0.9, 0.05, *parameters))
     assert np.mean(agree) >= 0.995
+
+
+UNARY = {"unary_scale": 0.9, "unary_clip": 0.05}
+SETS = [CrfParameters(*parameters) for parameters in PARAMETERS]  # type: ignore[arg-type]
+METHODS = {"plain": plain_labels, "packed": packed_labels}
+METHOD = pytest.mark.parametrize(
+    "labeller", [functools.partial(method, **UNARY) for method in METHODS.values()], ids=METHODS.keys()
+)
+
+
+def labelled(labeller: Labeller, *scene_and_sets: object) -> list[np.ndarray]:
+    """The labels in the order of the sets, each of which must come once."""
+    pairs = list(labeller(*scene_and_sets))
+    assert sorted(place for place, _ in pairs) == list(range(len(pairs)))
+    return [label for _, label in sorted(pairs, key=lambda pair: pair[0])]
+
+
+@METHOD
+def test_all_sets_at_once_agree_with_the_exact_mean_field(labeller: Labeller) -> None:
+    agree = []
+    for seed in range(4):
+        exact = [exact_mean_field(*scene(seed), 0.9, 0.05, *one) for one in SETS]
+        agree.append(np.mean(np.array(labelled(labeller, *scene(seed), SETS)) == exact, axis=(1, 2)))
+    assert (np.mean(agree, axis=0) >= 0.995).all(), "for each parameter set"
+
+
+@METHOD
+def test_several_numbers_of_iterations_from_one_run_equal_separate_runs(labeller: Labeller) -> None:
+    several = [one._replace(iterations=iterations) for iterations in (10, 0, 5, 1) for one in SETS[:3]]
+    for label, one in zip(labelled(labeller, *scene(0), several), several, strict=True):
+        assert (label == dense_crf(*scene(0), **UNARY, **one._asdict())).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    height=st.integers(1, 30),
+    width=st.integers(1, 30),
+    sets=st.lists(
+        st.builds(
+            CrfParameters,
+            st.sampled_from([0.5, 1.0, 3.0]),
+            st.sampled_from([0.0, 1.0, 3.0]),
+            st.sampled_from([5.0, 20.0]),
+            st.sampled_from([5.0, 20.0]),
+            st.sampled_from([0.0, 3.0, 10.0]),
+            st.integers(0, 6),
+        ),
+        min_size=1,
+        max_size=8,
+    ),
+)
+def test_packed_sets_get_the_labels_that_they_get_alone(
+    seed: int, height: int, width: int, sets: list[CrfParameters]
+) -> None:
+    rng = np.random.default_rng(seed)
+    image_rgb = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    probability = rng.random((height, width), dtype=np.float32)
+    packed, plain = (
+        labelled(functools.partial(method, **UNARY), image_rgb, probability, sets) for method in METHODS.values()
+    )
+    differing = sum(np.count_nonzero(one != other) for one, other in zip(packed, plain, strict=True))
+    assert differing <= 1 + 0.001 * image_rgb[..., 0].size * len(sets), "noise is full of pixels near a tie"
+
+
+def test_how_packed_sets_share_the_memory_does_not_change_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = [
+        CrfParameters(g, a, 20.0, r, b, 5)
+        for g in (1.0, 3.0)
+        for a in (1.0, 3.0)
+        for r in (5.0, 9.0)
+        for b in (3.0, 5.0)
+    ]
+    packed = functools.partial(packed_labels, **UNARY)
+    together = labelled(packed, *scene(1), grid)
+    for floats in (1, 3000, 5000):  # one set, three sets, six sets of 806 pixels at a time
+        monkeypatch.setattr(crf_packed, "_PACK_FLOATS", floats)
+        assert (np.array(labelled(packed, *scene(1), grid)) == np.array(together)).all()
+
+
+@METHOD
+def test_no_sets_give_no_labels(labeller: Labeller) -> None:
+    assert list(labeller(*scene(0), [])) == []
+
+
+@METHOD
+def test_what_no_set_may_be_is_said(labeller: Labeller) -> None:
+    image_rgb, probability = scene(0)
+    with pytest.raises(ValueError, match="-1 iterations; at least 0"):
+        list(labeller(image_rgb, probability, [SETS[0], SETS[0]._replace(iterations=-1)]))
+    with pytest.raises(ValueError, match="H×W×3"):
+        list(labeller(image_rgb[:5], probability, SETS))
+
+
+def test_a_smaller_photo_is_labelled_with_smaller_kernels_and_the_label_stretched_back() -> None:
+    seen = {}
+
+    def labeller(image_rgb, probability, sets):  # type: ignore[no-untyped-def]
+        seen.update(image=image_rgb.shape, map=probability.shape, sets=sets)
+        label = np.zeros(probability.shape, bool)
+        label[0, 1] = True
+        yield 0, label
+
+    image_rgb, probability = np.zeros((4, 6, 3), np.uint8), np.zeros((4, 6), np.float32)
+    ((place, label),) = labels_at_scale(labeller, image_rgb, probability, [CrfParameters(3, 1, 80, 13, 10, 5)], 0.5)
+    assert seen == {"image": (2, 3, 3), "map": (2, 3), "sets": [CrfParameters(1.5, 1, 40, 13, 10, 5)]}
+    assert place == 0
+    assert label.astype(int).tolist() == [[0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 0, 0], [0] * 6, [0] * 6]
+
+
+@METHOD
+def test_half_the_size_gives_about_the_same_label(labeller: Labeller) -> None:
+    image_rgb, probability = (cv2.resize(part, (124, 104), interpolation=cv2.INTER_CUBIC) for part in scene(2))
+    full = labelled(labeller, image_rgb, probability, SETS)
+    half = labelled(functools.partial(labels_at_scale, labeller), image_rgb, probability, SETS, 0.5)
+    for one, other in zip(full, half, strict=True):
+        assert (one & other).sum() / (one | other).sum() > 0.8
 
 
 def usual(image_rgb: np.ndarray, probability: np.ndarray, **changes: float) -> np.ndarray:

@@ -8,32 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage.filters import threshold_multiotsu, threshold_otsu
+from skimage.filters import threshold_otsu
 
 from pipeline.ops.thresholds import local_multi_otsu
-from pipeline.ops.windows import pad_to_multiple, pad_to_windows, window_starts
+from pipeline.ops.thresholds_plain import plain_dark, plain_local_multi_otsu
 
 DATASETS = Path(__file__).resolve().parents[2] / "shared" / "datasets"
 CLASSES = pytest.mark.parametrize("classes", [2, 3])
 seeds = st.integers(0, 10**6)
 
 
-def dark_by_skimage(window: np.ndarray, classes: int) -> np.ndarray:
-    levels = np.unique(window)
-    if levels.size < 3:
-        return window < levels[-1]  # method.md: two levels, the darker one is dark; one level, nothing
-    normalised = (window.astype(np.float64) - levels[0]) / float(levels[-1] - levels[0])
-    return normalised < threshold_multiotsu(normalised, classes=classes, nbins=256)[0]
-
-
 def by_skimage(grey: np.ndarray, window_px: int, stride_px: int, classes: int) -> np.ndarray:
-    padded = pad_to_windows(pad_to_multiple(grey, window_px), window_px, stride_px)
-    mask = np.ones(padded.shape, bool)
-    for top in window_starts(padded.shape[0], window_px, stride_px):
-        for left in window_starts(padded.shape[1], window_px, stride_px):
-            place = np.s_[top : top + window_px, left : left + window_px]
-            mask[place] &= dark_by_skimage(padded[place], classes)
-    return mask[: grey.shape[0], : grey.shape[1]]
+    return plain_local_multi_otsu(grey, window_px=window_px, stride_px=stride_px, classes=classes)
 
 
 def nasty(rng: np.random.Generator, size: int) -> np.ndarray:
@@ -66,7 +52,7 @@ def assert_nasty_windows_agree(count: int, seed: int) -> None:
         size, classes = int(rng.choice([2, 3, 5, 7, 8, 16, 24, 31, 32, 33, 48])), int(rng.integers(2, 4))
         window = nasty(rng, size)
         ours = local_multi_otsu(window, window_px=size, stride_px=size, classes=classes)
-        assert (ours == dark_by_skimage(window, classes)).all(), (size, classes, np.unique(window, True))
+        assert (ours == plain_dark(window, classes)).all(), (size, classes, np.unique(window, True))
 
 
 def test_the_darkest_of_three_groups_is_dark() -> None:
@@ -77,7 +63,7 @@ def test_the_darkest_of_three_groups_is_dark() -> None:
 def test_the_brightest_of_the_first_class_is_not_dark_when_it_lies_above_the_centre_of_its_bin() -> None:
     grey = np.array([[200, 10, 100, 200], [200, 12, 100, 200], [200, 11, 100, 200], [200, 10, 100, 200]], np.uint8)
     assert (local_multi_otsu(grey, window_px=4, stride_px=4, classes=3) == (grey < 12)).all()
-    assert (dark_by_skimage(grey, 3) == (grey < 12)).all()
+    assert (plain_dark(grey, 3) == (grey < 12)).all()
 
 
 @CLASSES
@@ -132,7 +118,7 @@ def test_round_off_and_ties_fall_as_in_scikit_image(counts: dict[int, int], clas
     size = round(sum(counts.values()) ** 0.5)
     window = np.repeat(list(counts), list(counts.values())).astype(np.uint8).reshape(size, size)
     ours = local_multi_otsu(window, window_px=size, stride_px=size, classes=classes)
-    assert (ours == dark_by_skimage(window, classes)).all()
+    assert (ours == plain_dark(window, classes)).all()
 
 
 @CLASSES
@@ -203,16 +189,27 @@ def test_what_is_not_allowed_is_said() -> None:
         local_multi_otsu(grey / 2, window_px=8, stride_px=4, classes=3)
 
 
-@pytest.mark.real
-@CLASSES
-def test_real_photos_agree_with_scikit_image(classes: int) -> None:
-    photos = sorted(DATASETS.glob("*/*/*.jpg"))[::700]
+def assert_photos_agree(photos: list[Path], classes: int, part: tuple[slice, ...]) -> None:
     if not photos:
         pytest.skip(f"no photos below {DATASETS}")
     for photo in photos:
-        grey = cv2.imread(str(photo), cv2.IMREAD_GRAYSCALE)[:192, :257]
+        grey = cv2.imread(str(photo), cv2.IMREAD_GRAYSCALE)[part]
         ours = local_multi_otsu(grey, window_px=32, stride_px=8, classes=classes)
         assert (ours == by_skimage(grey, 32, 8, classes)).all(), photo
+
+
+@pytest.mark.real
+@CLASSES
+def test_real_photos_agree_with_scikit_image(classes: int) -> None:
+    assert_photos_agree(sorted(DATASETS.glob("*/*/*.jpg"))[::700], classes, np.s_[:192, :257])
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@CLASSES
+def test_thirty_whole_photos_agree_with_scikit_image(classes: int) -> None:
+    photos = [photo for name in ("crack500", "deepcrack", "cfd") for photo in sorted((DATASETS / name).glob("*/*.jpg"))]
+    assert_photos_agree(photos[:: max(len(photos) // 30, 1)][:30], classes, np.s_[:, :])
 
 
 @pytest.mark.slow

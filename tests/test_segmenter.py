@@ -14,26 +14,23 @@ import models
 from pipeline.augmentation import turn
 from pipeline.cutting import OnHost
 from pipeline.knobs import PredictionsKnobs, SegmenterKnobs
-from pipeline.labels_to_segmenter import CropFeed, binary_cross_entropy, train_segmenter
-from pipeline.segmenter_to_predictions import predict
+from pipeline.labels_to_segmenter import CropFeed, loss_of, train_segmenter
+from pipeline.segmenter_to_predictions import as_probability, logits_of, predict
 from pipeline.training import Epoch, seeded
-from tests.knob_values import TRAINING
+from tests.knob_values import SEGMENTER
 
 CPU = torch.device("cpu")
 KNOBS = SegmenterKnobs(
     **{
-        **TRAINING,
+        **SEGMENTER,
         "epochs": 2,
         "samples_per_epoch": 16,
         "optimiser": "adamw",
         "learning_rate": 0.01,
         "schedule": "constant",
-        "crop_px": 32,
-        "geometry": "eightfold",
-        "loss": "bce",
-        "options": {},
     }
 )
+PREDICTIONS = PredictionsKnobs("float32", 8, 1.0, 10**9, 64, 32)
 
 
 class Red(nn.Module):
@@ -63,14 +60,14 @@ def streets() -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def train(model: nn.Module, resume: dict[str, Any] | None = None, **changes: Any) -> Iterator[Epoch]:
-    return train_segmenter(model, *streets(), replace(KNOBS, **changes), device=CPU, resume=resume)
+    return train_segmenter(model, *streets(), replace(KNOBS, **changes), sides=[], device=CPU, resume=resume)
 
 
 def test_a_segmenter_learns_dark_bars() -> None:
     model = network()
     list(train(model, epochs=6))
     image, label = (each[0] for each in streets())
-    answer = predict(model, image, PredictionsKnobs("float32", 8), device=CPU)
+    answer = predict(model, image, PREDICTIONS, device=CPU)
     assert answer.shape == label.shape
     assert answer[label == 255].mean() > 2 * answer[label == 0].mean()
 
@@ -84,7 +81,7 @@ def test_a_resumed_segmenter_ends_with_the_same_bits() -> None:
 def test_zero_samples_per_epoch_means_every_image_in_every_geometry_once() -> None:
     seen: list[int] = []
     for geometry, expected in (("eightfold", 24), ("none", 3)):
-        arguments = {"device": CPU, "resume": None, "progress": lambda done, total: seen.append(total)}
+        arguments = {"sides": [], "device": CPU, "resume": None, "progress": lambda done, total: seen.append(total)}
         knobs = replace(KNOBS, samples_per_epoch=0, epochs=1, batch_size=3, crop_px=32, geometry=geometry)  # type: ignore[arg-type]
         list(train_segmenter(network(), *streets(), knobs, **arguments))
         assert seen[-1] == expected
@@ -121,36 +118,62 @@ def test_every_place_of_an_image_is_cropped() -> None:
     assert set(targets[:, 0, 0, 0].tolist()) == {0, 1, 2, 5, 6, 7, 10, 11, 12}
 
 
-def test_all_outputs_count_the_same_against_soft_targets() -> None:
+def test_side_outputs_count_by_their_weights_against_soft_targets() -> None:
     targets = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
     main, side = torch.tensor([[[[0.0, 1.0, 2.0]]]]), torch.tensor([[[[-1.0, 0.0, 1.0]]]])
     soft = torch.tensor([[[[0.0, 0.2, 1.0]]]])
     expected = [F.binary_cross_entropy_with_logits(each, soft) for each in (main, side)]
-    loss = binary_cross_entropy({"logits": main, "aux": [side]}, targets)["loss"]
-    assert torch.allclose(loss, (expected[0] + expected[1]) / 2)
+    loss = loss_of(KNOBS, [0.5])(1)({"logits": main, "aux": [side]}, targets)["loss"]
+    assert torch.allclose(loss, expected[0] + 0.5 * expected[1])
+
+
+def test_own_tables_replace_the_common_training_only_when_asked() -> None:
+    knobs = replace(
+        KNOBS, own={"unet": {"learning_rate": 0.5, "loss": "dice"}}, options={"unet": {"width": 4}, "a": {}}
+    )
+    assert knobs.of("unet").learning_rate == KNOBS.learning_rate
+    own = replace(knobs, training="own").of("unet")
+    assert (own.learning_rate, own.loss, own.epochs) == (0.5, "dice", KNOBS.epochs)
+    assert own.options == {"unet": {"width": 4}}
+    assert replace(knobs, training="own").of("a").learning_rate == KNOBS.learning_rate
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"own": {"unet": {"learning_rates": 1.0}}}, "no training knob 'learning_rates'"),
+        ({"own": {"unet": {"epochs": 0}}}, "own.unet: epochs = 0; allowed"),
+        ({"own": {"unet": {"loss": "dise"}}}, "did you mean dice"),
+        ({"loss": "bce+"}, "allowed: terms"),
+        ({"sides": {"oed": {"weight": 1}}}, "sides.oed: weight; allowed"),
+    ],
+)
+def test_a_slip_in_the_training_is_one_sentence(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(KNOBS, **changes)
 
 
 def test_images_and_labels_must_belong_together() -> None:
     images, labels = streets()
     with pytest.raises(ValueError, match="3 images and 2 labels"):
-        train_segmenter(network(), images, labels[:2], KNOBS, device=CPU, resume=None)
+        train_segmenter(network(), images, labels[:2], KNOBS, sides=[], device=CPU, resume=None)
     with pytest.raises(ValueError, match="0 images and 0 labels"):
-        train_segmenter(network(), [], [], KNOBS, device=CPU, resume=None)
+        train_segmenter(network(), [], [], KNOBS, sides=[], device=CPU, resume=None)
     with pytest.raises(ValueError, match=r"image \d is .* sizes must agree"):
-        list(train_segmenter(network(), images, labels[::-1], KNOBS, device=CPU, resume=None))
+        list(train_segmenter(network(), images, labels[::-1], KNOBS, sides=[], device=CPU, resume=None))
 
 
 @pytest.mark.parametrize(("bits", "kind", "top"), [(8, np.uint8, 255), (16, np.uint16, 65_535)])
 def test_probabilities_become_whole_numbers(bits: int, kind: type, top: int) -> None:
     image = np.zeros((1, 4, 3), np.uint8)
     image[0, :, 0] = [0, 51, 102, 255]
-    answer = predict(Red(), image, PredictionsKnobs("float32", bits), device=CPU)  # type: ignore[arg-type]
+    answer = predict(Red(), image, replace(PREDICTIONS, bits=bits), device=CPU)  # type: ignore[arg-type]
     assert answer.dtype == kind
     assert answer.tolist() == [[0, top // 5, 2 * top // 5, top]]
 
 
 def test_predictions_have_the_size_of_their_image_and_come_again_the_same() -> None:
-    model, knobs = network(), PredictionsKnobs("float32", 16)
+    model, knobs = network(), replace(PREDICTIONS, bits=16)
     image = streets()[0][1]
     first = predict(model, image, knobs, device=CPU)
     assert first.shape == (50, 33)
@@ -160,7 +183,39 @@ def test_predictions_have_the_size_of_their_image_and_come_again_the_same() -> N
 def test_bfloat16_gives_about_the_same_prediction() -> None:
     model, image = network(), streets()[0][0]
     reference, half = (
-        predict(model, image, PredictionsKnobs(precision, 8), device=CPU).astype(int)  # type: ignore[arg-type]
+        predict(model, image, replace(PREDICTIONS, precision=precision), device=CPU).astype(int)  # type: ignore[arg-type]
         for precision in ("float32", "bfloat16")
     )
     assert np.abs(reference - half).max() < 13
+
+
+def test_tiles_give_what_the_whole_image_gives_and_the_more_they_overlap_the_more_so() -> None:
+    model = network().eval()
+    image = np.random.default_rng(5).integers(0, 256, (256, 352, 3), dtype=np.uint8)
+    whole = logits_of(model, image, PREDICTIONS, device=CPU)
+
+    def farthest(overlap_px: int) -> float:
+        knobs = replace(PREDICTIONS, max_pixels=1, tile_px=192, overlap_px=overlap_px)
+        return float(np.abs(logits_of(model, image, knobs, device=CPU) - whole).max())
+
+    assert farthest(128) < 0.03 * whole.std()
+    assert farthest(128) < farthest(64) / 2
+
+
+def test_one_tile_is_the_whole_image() -> None:
+    model, image = network().eval(), np.random.default_rng(5).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    whole = logits_of(model, image, PREDICTIONS, device=CPU)
+    tiled = logits_of(model, image, replace(PREDICTIONS, max_pixels=1, tile_px=128, overlap_px=32), device=CPU)
+    assert np.array_equal(whole, tiled)
+
+
+def test_a_prediction_at_twice_the_size_comes_back_at_the_size_of_the_image() -> None:
+    image = np.full((5, 7, 3), 102, np.uint8)
+    answer = predict(Red(), image, replace(PREDICTIONS, scale=2.0), device=CPU)
+    assert answer.shape == (5, 7)
+    assert (answer == 102).all()
+
+
+@pytest.mark.parametrize(("dtype", "top"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_whole_numbers_stand_for_probabilities(dtype: Any, top: int) -> None:
+    assert as_probability(np.array([[0, top]], dtype)).tolist() == [[0.0, 1.0]]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import models
 from pipeline import knobs
-from tasks import settings
+from tasks import Segmenter, settings
 from tasks.errors import SettingsError
 
 
@@ -31,9 +32,23 @@ def test_a_variant_wins_over_the_command_line_for_the_knobs_it_names_and_only_fo
 
 
 def test_options_of_segmenters_are_merged_name_by_name(tiny: Path) -> None:
-    assert settings.resolve("Segmenter", "tiny", "", "", {}).options == {"unet": {"width": 4, "norm": "batch"}}
+    resolved = settings.resolve("Segmenter", "tiny", "", "", {})
+    assert resolved.options["unet"] == {"width": 4, "norm": "batch"}
+    assert set(resolved.options) == set(models.SEGMENTERS)
     given = {"options": '{"unet": {"norm": "none"}}'}
-    assert settings.resolve("Segmenter", "tiny", "", "", given).options == {"unet": {"width": 4, "norm": "none"}}
+    assert settings.resolve("Segmenter", "tiny", "", "", given).options["unet"] == {"width": 4, "norm": "none"}
+
+
+def test_one_segmenters_training_holds_nothing_of_the_others(tiny: Path) -> None:
+    mine = Segmenter(dataset="tiny", segmenter="unet", labels="full").knobs
+    assert (set(mine.options), set(mine.sides), mine.own) == ({"unet"}, {"unet"}, {})
+
+
+def test_own_trainings_of_the_paper_recipe_are_understood(tiny: Path) -> None:
+    given = {"training": "own"}
+    knobs = settings.resolve("Segmenter", "tiny", "paper", "", given)
+    assert knobs.of("deepcrack_liu").loss == "focal"
+    assert knobs.of("cgnet").schedule == "poly"
 
 
 @pytest.mark.parametrize(

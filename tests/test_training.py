@@ -48,7 +48,7 @@ def loss(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
 def train(
     knobs: TrainingKnobs, model: nn.Module | None = None, resume: dict[str, Any] | None = None
 ) -> Iterator[Epoch]:
-    return fit(model or network(), Stripes(), loss, knobs, device=CPU, resume=resume)
+    return fit(model or network(), Stripes(), lambda _: loss, knobs, device=CPU, resume=resume)
 
 
 @pytest.mark.parametrize("schedule", ["step", "onecycle"])
@@ -108,15 +108,16 @@ def test_training_leaves_the_global_generator_alone() -> None:
 def test_progress_counts_the_samples_of_all_epochs() -> None:
     seen: list[tuple[int, int]] = []
     arguments = {"device": CPU, "resume": None, "progress": lambda done, total: seen.append((done, total))}
-    list(fit(network(), Stripes(), loss, KNOBS, **arguments))
+    list(fit(network(), Stripes(), lambda _: loss, KNOBS, **arguments))
     assert seen == [(done, 30) for start in (0, 10, 20) for done in (start + 4, start + 8, start + 10)]
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_says_what_to_try() -> None:
+    def no_number(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return {"loss": loss(logits, labels)["loss"] * torch.nan}
+
     with pytest.raises(FloatingPointError, match=r"epoch 1 is nan; try a smaller learning_rate"):
-        list(
-            fit(network(), Stripes(), lambda *_: {"loss": loss(*_)["loss"] * torch.nan}, KNOBS, device=CPU, resume=None)
-        )
+        list(fit(network(), Stripes(), lambda _: no_number, KNOBS, device=CPU, resume=None))
     with pytest.raises(FloatingPointError, match=r"epoch 4 is inf"):
         check_finite(float("inf"), 4)
 

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.ops.types import Map
 
@@ -17,3 +18,9 @@ def upsample_lanczos(coarse: Map, shape_hw: tuple[int, int]) -> Map:
     contiguous = np.ascontiguousarray(coarse, np.float32)
     fine = cv2.resize(contiguous, (width, height), interpolation=cv2.INTER_LANCZOS4)
     return np.clip(fine, np.float32(0), np.float32(1))
+
+
+def resize_linear(values: npt.NDArray[np.float32], shape_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Linear interpolation between pixel centres to (height, width), borders repeated; any range."""
+    height, width = shape_hw
+    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -1,6 +1,8 @@
 """Square windows over an image: padding so that they fit, cutting them out, averaging where they overlap."""
 
-from typing import TypeVar
+import itertools
+from collections.abc import Iterator
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from pipeline.ops.types import Map
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+Area: TypeAlias = tuple[slice, slice]
 
 
 def pad_to_multiple(array: npt.NDArray[Scalar], multiple_px: int) -> npt.NDArray[Scalar]:
@@ -78,3 +81,30 @@ def _check_window(window_px: int, stride_px: int) -> None:
             f"windows of {window_px} px every {stride_px} px; "
             "the stride must be at least 1 and at most the window, or pixels would belong to no window"
         )
+
+
+def tiles(shape_hw: tuple[int, ...], tile_px: int, overlap_px: int, grid_px: int) -> Iterator[tuple[Area, Area, Area]]:
+    """Tiles that cover an image and overlap: (place of the tile, part of it that counts, place of that part).
+
+    Neighbours share at least overlap_px pixels, of which each keeps its own half, cut at a multiple of grid_px;
+    the parts that count cover the image once. All starts are multiples of grid_px, and so must be all arguments.
+    """
+    sides = [side for side in (*shape_hw[:2], tile_px, overlap_px) if side % grid_px]
+    if sides or not 0 <= overlap_px < tile_px:
+        raise ValueError(
+            f"an image of {tuple(shape_hw[:2])}, tiles of {tile_px} px, overlap {overlap_px} px; "
+            f"multiples of {grid_px} px are needed, and an overlap smaller than the tile"
+        )
+    rows, cols = (list(_spans(side, tile_px, overlap_px, grid_px)) for side in shape_hw[:2])
+    for (row, row_in, row_out), (col, col_in, col_out) in itertools.product(rows, cols):
+        yield (row, col), (row_in, col_in), (row_out, col_out)
+
+
+def _spans(length_px: int, tile_px: int, overlap_px: int, grid_px: int) -> Iterator[tuple[slice, slice, slice]]:
+    """The tiles of one side; the last one ends with the image."""
+    step, last = tile_px - overlap_px, max(length_px - tile_px, 0)
+    starts = [*range(0, last, step), last]
+    shared = [first + tile_px - second for first, second in itertools.pairwise(starts)]
+    seams = [0, *(second + part // 2 // grid_px * grid_px for second, part in zip(starts[1:], shared, strict=True))]
+    for start, low, high in zip(starts, seams, [*seams[1:], length_px], strict=True):
+        yield slice(start, min(start + tile_px, length_px)), slice(low - start, high - start), slice(low, high)
