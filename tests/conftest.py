@@ -57,6 +57,8 @@ min_crack_pixels = 0
 
 [CrfSearch]
 images = 3
+unary = "cam"
+coarse_scale = 1.0
 gaussian_sxys_px = [1.0, 3.0]
 gaussian_compats = [1.0]
 bilateral_sxys_px = [20.0]

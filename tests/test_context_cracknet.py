@@ -216,7 +216,7 @@ def test_tiling_a_pointwise_network_is_that_network(height: int, width: int) -> 
 
 
 def test_crops_smaller_than_a_tile_are_not_trained_on() -> None:
-    with pytest.raises(ValueError, match="a training batch of 64×64 px; .* 64×96 px, so let input_size be"):
+    with pytest.raises(ValueError, match=r"a training batch of 64×64 px; .* 64×96 px, so let input_size be"):
         segmenter(tokens="tile").train()(image(64, 64))
     segmenter(tokens="tile").train()(image(64, 96).repeat(2, 1, 1, 1))
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import TINY, Luigi, luigi_in, ran
 
-SMALL = {"width": 4, "m": 1, "n": 1, "pixels": "imagenet"}
+SMALL = {"width": 4, "m": 2, "n": 2}
 TWO = ("RunAll", "--dataset", "tiny", "--Tables-labels", "full", "--Tables-segmenters", "unet,cgnet")
 
 
