@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tasks import files, settings
 from tasks.base import SPLITS, Choice, Stage
+from tasks.crf_search import TABLE as CRF_TABLE
+from tasks.crf_search import CrfSearch
 from tasks.diagnosis import TABLE as DIAGNOSIS_TABLE
 from tasks.diagnosis import Diagnosis
 from tasks.labels import LabelStage
 from tasks.run_all import Question
 from tasks.scores import Scores
 from tasks.tables import keys_of, walk
+from tasks.tune_labels import TABLE as TUNING_TABLE
 from tasks.tune_labels import TuneLabels
 
 MAKERS = {
@@ -70,12 +74,23 @@ class LabelTables(Question):
             "table_VII": pd.DataFrame(list(self._ablation_rows())),
             "diagnosis": files.read_table(self.diagnosis().entry.checked(DIAGNOSIS_TABLE)),
         }
+        for name, path in self._searches().items():
+            files.write_bytes(folder / name, path.read_bytes())
         for name, table in tables.items():
             files.write_table(folder / f"{name}.csv", table)
             columns = [column for column in SHOWN if column in table.columns]
             print(f"\n{name} of {self.dataset}, {self.split} images")
             print(aligned(table, {column: column for column in columns}))
         print(f"\nAll tables: {folder}", flush=True)
+
+    def _searches(self) -> dict[str, Path]:
+        """The tables of the searches behind the labels, by the name under which they are laid out."""
+        found = {
+            f"crf_search-{arch}.csv": self.sibling(CrfSearch, arch=arch).entry.checked(CRF_TABLE)
+            for arch in self.knobs().classifiers
+        }
+        tuning = self.sibling(TuneLabels, arch=self.arch())
+        return found | ({"tune_labels.csv": tuning.entry.checked(TUNING_TABLE)} if tuning.complete() else {})
 
     def _quality_rows(self) -> Iterator[dict[str, Any]]:
         for (kind, arch), stage in self.quality().items():
@@ -133,7 +148,7 @@ def speed(stage: Scores) -> float:
     from pipeline.scores_to_tables import rate
 
     makers = MAKERS.get(stage.labels, ("ThresholdMaps",))
-    parts = [part for part in walk(stage) if part.stage() in makers and not isinstance(part, Scores)]
+    parts = [part for part in walk(stage) if part.stage() in makers and getattr(part, "split", "") == stage.split]
     seconds = [float(part.entry.manifest()["seconds"]) for part in parts if part.complete()]
     maps = stage.maps()
     count = len(maps.kept()) if isinstance(maps, LabelStage) else int(stage.summary()["images"])

@@ -12,7 +12,7 @@ import luigi
 
 from tasks import cache, console, files, settings
 from tasks.base import Experiment
-from tasks.errors import StageError
+from tasks.errors import HairlineError, StageError
 from tasks.forecast import forecast_line
 from tasks.provenance import git_commit, package_versions
 from tasks.tables import COMPARISON, LABEL_QUALITY, SEGMENTATION, SUMMARY, Tables, walk
@@ -107,7 +107,11 @@ class RunAll(Question):
 @RunAll.event_handler(luigi.Event.DEPENDENCY_DISCOVERED)
 def _before_it_starts(question: RunAll, tables: Tables) -> None:
     """Luigi tells this while it plans, before anything runs."""
-    for line in filter(None, (tables.left_out(), forecast_line(walk(tables)))):
+    try:
+        lines = tables.left_out(), forecast_line(walk(tables))
+    except HairlineError:
+        return  # Luigi comes to the same stage next, and then it is said, once
+    for line in filter(None, lines):
         console.say(type(question).__name__, line)
 
 

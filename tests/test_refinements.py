@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from pipeline.knobs import RefinementsKnobs
 from pipeline.predictions_to_refinements import refined
