@@ -21,9 +21,9 @@ _SPEED = ("batch_size", "crop_px", "precision", "options", "head")  # the knobs 
 _MACHINE = ("device", "threads")
 
 
-def forecast_line(stages: Iterable[Stage]) -> str:
-    """One sentence about those of the stages that still must be trained; '' when there are none."""
-    trained = [stage for stage in stages if isinstance(stage, TrainedStage) and not stage.complete()]
+def forecast_line(stage: Stage) -> str:
+    """One sentence about what must be trained before the stage is there; '' when nothing must."""
+    trained = [part for part in missing(stage) if isinstance(part, TrainedStage)]
     if not trained:
         return ""
     told = forecast(map(_ahead, trained), _past({stage.stage() for stage in trained}))
@@ -31,6 +31,20 @@ def forecast_line(stages: Iterable[Stage]) -> str:
     counts = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
     many = f"{told.trainings} trainings lie" if told.trainings > 1 else "1 training lies"
     return f"{many} ahead ({counts}): {_how_long(told)}"
+
+
+def missing(stage: Stage) -> list[Stage]:
+    """What will run, each once: what is above a finished stage is not asked for, even where it is gone."""
+    found: dict[Stage, None] = {}
+
+    def visit(part: Stage) -> None:
+        if part not in found and not part.complete():
+            found[part] = None
+            for above in part.upstream().values():
+                visit(above)
+
+    visit(stage)
+    return list(found)
 
 
 def _how_long(told: Forecast) -> str:

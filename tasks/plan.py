@@ -24,7 +24,8 @@ class Plan(Upkeep):
             axes = " ".join(value for value in stage.axes.values() if value)
             print(f"{status}  {stage.stage():<14} {stage.entry.name:<28} {axes:<22} {why}".rstrip())
         print(f"\n{len(stages) - len(waiting)} cached, {len(waiting)} to run")
-        ahead = (self.sibling(Tables).left_out(), forecast_line(waiting))
+        tables = self.sibling(Tables)
+        ahead = (tables.left_out(), forecast_line(tables))
         print("".join(f"{line}\n" for line in ahead if line), end="", flush=True)
 
 

@@ -108,7 +108,7 @@ class RunAll(Question):
 def _before_it_starts(question: RunAll, tables: Tables) -> None:
     """Luigi tells this while it plans, before anything runs."""
     try:
-        lines = tables.left_out(), forecast_line(walk(tables))
+        lines = tables.left_out(), forecast_line(tables)
     except HairlineError:
         return  # Luigi comes to the same stage next, and then it is said, once
     for line in filter(None, lines):

@@ -37,7 +37,7 @@ def test_what_was_never_trained_or_cannot_be_counted_yet_is_unknown() -> None:
 
 
 def line() -> str:
-    return forecast_line(walk(Tables(dataset="tiny")))
+    return forecast_line(Tables(dataset="tiny"))
 
 
 def test_a_fresh_machine_has_no_estimate_and_says_so(tiny: Path) -> None:
