@@ -136,10 +136,13 @@ def test_ablations_reuse_every_stage_that_they_do_not_change_and_tuned_rows_are_
     assert ablations["pseudo_labels_key"].nunique() == 4
     quality = pd.read_csv(folder / "table_II.csv")
     assert list(quality["tuned_on_masks"]) == [0, 0, 0]
+    assert dict(zip(quality["labels"], quality["masks_used"], strict=True)) == {"threshold": 0, "crf": 3, "pseudo": 0}
     assert json.loads((folder / "provenance.json").read_text())["recipe"] == "quick"
     assert (quality["images_per_second"] > 0).all()
     assert luigi_run("TuneLabels", "--dataset", "tiny").returncode == 0
     again = luigi_run("LabelTables", "--dataset", "tiny")
     assert again.returncode == 0, again.stderr
     assert "Classifier" not in ran(again)
-    assert list(pd.read_csv(folder / "table_II.csv")["tuned_on_masks"]) == [0, 0, 0, 6]
+    tuned = pd.read_csv(folder / "table_II.csv")
+    assert list(tuned["tuned_on_masks"]) == [0, 0, 0, 6]
+    assert list(tuned["masks_used"]) == [0, 3, 0, 6]

@@ -78,3 +78,25 @@ def test_a_classifier_row_keeps_our_numbers_and_gets_the_papers_beside_them() ->
     assert [row[f"paper_{metric}"] for metric in paper.CLASSIFIER_METRICS] == [0.9045, 0.8824, 0.9278]
     without = beside(ours, paper.classifier_scores("crack500", "resnet18", "test"))
     assert all(math.isnan(without[f"paper_{metric}"]) for metric in paper.CLASSIFIER_METRICS)
+
+
+def test_every_test_set_of_the_paper_has_its_number_of_images() -> None:
+    sets = [("crack500", 1124), ("cfd-all", 117), ("ael-all", 58), ("dcd-all", 537)]
+    places = {name: paper.place("crack500", name, "full") for name, _ in sets}
+    assert [(name, place.images()) for name, place in places.items() if place] == sets
+    combined = paper.place("combined", "combined", "crf")
+    assert combined == paper.Place("IX", "combined", "combined-rest", "crf")
+    assert combined.images() == (537 - 300) + (117 - 71) + (58 - 38)
+
+
+def test_semi_supervision_is_reported_as_another_training_set() -> None:
+    place = paper.place("crack500", "cfd-all", "semi")
+    assert place == paper.Place("VIII", "crack500+test", "cfd", "pseudo")
+    assert paper.segmenter_scores(place, "oed") == {"ods": 0.422, "ois": 0.4557, "ap": 0.3639}
+    assert paper.segmenter_scores(place, "unet") == dict.fromkeys(paper.METRICS)
+
+
+def test_what_the_paper_did_not_train_on_or_test_on_has_no_place() -> None:
+    assert paper.place("demo", "demo", "full") is None
+    assert paper.place("crack500", "combined", "full") is None
+    assert paper.place("cfd", "cfd", "full") is None
