@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +36,13 @@ class LabelKnobs:
             patch_maps=dataclasses.replace(self.patch_maps, precision=precision),
             cams=dataclasses.replace(self.cams, precision=precision),
         )
+
+
+def sized(array: NDArray[Any], shape_hw: tuple[int, int]) -> NDArray[Any]:
+    """Mirrored at the bottom and right where it is too small, cut where it is too large."""
+    missing = [(0, max(wanted - side, 0)) for wanted, side in zip(shape_hw, array.shape, strict=False)]
+    padded = np.pad(array, missing + [(0, 0)] * (array.ndim - 2), mode="reflect")
+    return np.ascontiguousarray(padded[: shape_hw[0], : shape_hw[1]])
 
 
 def cpu_seconds_of_labels(

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import luigi
 
 from pipeline import knobs
-from tasks import cache, child, command_line, console, settings
+from tasks import cache, child, console, settings
 from tasks.cache import Draft, Entry
 from tasks.errors import SettingsError, StageError, nearest
 from tasks.provenance import git_commit, manifests, package_versions, snake
@@ -282,10 +282,3 @@ def one_of(value: str, allowed: Iterable[str], what: str) -> None:
     """A check of an axis: one sentence with the nearest allowed name."""
     if value not in allowed:
         raise SettingsError(f"there is no {what} {value!r}; {nearest(value, allowed)}")
-
-
-@Stage.event_handler(luigi.Event.DEPENDENCY_MISSING)
-def _something_must_run(_: Stage) -> None:
-    """Luigi found a stage missing: load the heavy libraries once, before it forks its workers."""
-    if command_line.is_luigi(sys.argv):
-        child.preload()

@@ -6,8 +6,6 @@ import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import models
 from tasks import settings
 
@@ -23,6 +21,7 @@ PASSES = 24  # training steps before anything is measured: a network of noise wo
 def report(dataset: str, recipe: str, arch: str, photos: int, device: torch.device) -> Iterator[str]:
     """Lines of text: the rate and the shares of the stages in float32 and bfloat16, and how far the labels agree."""
     from pipeline import benchmarks_labels as bench
+    from pipeline.scores_to_tables import rate
 
     knobs, (images, masks) = label_knobs(dataset, recipe), demo_images(dataset, recipe, photos)
     model = briefly_trained(dataset, recipe, arch, images, masks, device)
@@ -34,7 +33,7 @@ def report(dataset: str, recipe: str, arch: str, photos: int, device: torch.devi
         bench.cpu_seconds_of_labels(model, images[:1], knobs.at(precision), device=device)
         spent, found[precision] = bench.cpu_seconds_of_labels(model, images, knobs.at(precision), device=device)
         parts = ", ".join(f"{stage} {share:.0%}" for stage, share in bench.shares(spent).items())
-        yield f"{precision:<10} {len(images) / sum(spent.values()):>22.2f}  {parts}"
+        yield f"{precision:<10} {rate(len(images), spent.values()):>22.2f}  {parts}"
     agreed = bench.agreement(found["float32"], found["bfloat16"])
     yield f"bfloat16 against float32: {agreed['same_pixels']:.2%} of pixels, mean IoU {agreed['mean_iou']:.3f}"
 
@@ -65,19 +64,13 @@ def label_knobs(dataset: str, recipe: str) -> LabelKnobs:
 
 def demo_images(dataset: str, recipe: str, photos: int) -> tuple[list[Any], list[Any]]:
     """Generated photos with cracks, and their masks, mirrored or cut to the size of the benchmark."""
+    from pipeline.benchmarks_labels import sized
     from pipeline.synthetic import demo_photos
 
     wanted = settings.resolve("DemoPhotos", dataset, recipe, "", {})
     counts = {"train_images": photos, "val_images": 0, "test_images": 1, "uncracked_share": 0.0}
     made = [photo for photo in demo_photos(dataclasses.replace(wanted, **counts)) if photo.split == "train"]
-    return [sized(photo.image_rgb) for photo in made], [sized(photo.mask) for photo in made]
-
-
-def sized(array: Any) -> Any:
-    """Mirrored at the bottom and right where it is too small, cut where it is too large."""
-    missing = [(0, max(wanted - side, 0)) for wanted, side in zip(SIZE_HW, array.shape, strict=False)]
-    padded = np.pad(array, missing + [(0, 0)] * (array.ndim - 2), mode="reflect")
-    return np.ascontiguousarray(padded[: SIZE_HW[0], : SIZE_HW[1]])
+    return [sized(photo.image_rgb, SIZE_HW) for photo in made], [sized(photo.mask, SIZE_HW) for photo in made]
 
 
 def briefly_trained(

@@ -18,8 +18,11 @@ from tasks.segmenter import LABELS, Segmenter
 from tasks.trained import NetworkStage
 
 
-class Predictions(NetworkStage):
-    """`target` is the data set that is segmented, `dataset` the one that was trained on."""
+class SegmenterMaps(Stage):
+    """A map for each image, from a trained segmenter.
+
+    `target` is the data set that is segmented, `dataset` the one that was trained on.
+    """
 
     segmenter = Choice(models.SEGMENTERS, "segmenter")
     labels = Choice(LABELS, "kind of labels")
@@ -28,12 +31,18 @@ class Predictions(NetworkStage):
     split = Choice(SPLITS, "split", default="test")
     axis_names = ("split",)
 
+    def target_dataset(self) -> Dataset:
+        return target_of(self, self.target)
+
+    def map(self, name: str) -> NDArray[Any]:
+        """uint8 or uint16 H×W."""
+        return files.read_png(self.entry.folder / f"{name}.png")
+
+
+class Predictions(SegmenterMaps, NetworkStage):
     def trained(self) -> Segmenter:
         added = self.target if self.labels == "semi" and self.target != self.dataset else ""
         return self.sibling(Segmenter, segmenter=self.segmenter, labels=self.labels, arch=self.arch, added=added)
-
-    def target_dataset(self) -> Dataset:
-        return target_of(self, self.target)
 
     def upstream(self) -> Mapping[str, Stage]:
         return {"segmenter": self.trained(), "target": self.target_dataset()}
@@ -51,10 +60,6 @@ class Predictions(NetworkStage):
 
         self.for_each(list(photos), lambda name: f"{name}.png", draft, work)
         return f"{len(photos)} maps"
-
-    def map(self, name: str) -> NDArray[Any]:
-        """uint8 or uint16 H×W."""
-        return files.read_png(self.entry.folder / f"{name}.png")
 
     def probability(self, name: str) -> NDArray[np.float32]:
         """float32 H×W in [0, 1]."""

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import luigi
-import numpy as np
-from numpy.typing import NDArray
-
-import models
 from tasks import files
-from tasks.base import SPLITS, Choice, Experiment, Stage
+from tasks.base import Experiment, Stage
 from tasks.cache import Draft
-from tasks.dataset import Dataset, target_of
-from tasks.predictions import Predictions
-from tasks.segmenter import LABELS
+from tasks.predictions import Predictions, SegmenterMaps
 
 
-class Refinements(Stage):
+class Refinements(SegmenterMaps):
     """The axes are those of the predictions that are refined."""
 
-    segmenter = Choice(models.SEGMENTERS, "segmenter")
-    labels = Choice(LABELS, "kind of labels")
-    arch = Choice(models.CLASSIFIERS, "arch", default="")
-    target = luigi.Parameter(default="", positional=False, description="a data set; '' = the one trained on")
-    split = Choice(SPLITS, "split", default="test")
-    axis_names = ("split",)
     resumable = True
 
     def predictions(self) -> Predictions:
         axes = {name: str(getattr(self, name)) for name in ("segmenter", "labels", "arch", "target", "split")}
         return self.sibling(Predictions, **axes)
-
-    def target_dataset(self) -> Dataset:
-        return target_of(self, self.target)
 
     def upstream(self) -> Mapping[str, Stage]:
         return {"predictions": self.predictions(), "target": self.target_dataset()}
@@ -51,9 +35,6 @@ class Refinements(Stage):
 
         self.for_each(list(photos), lambda name: f"{name}.png", draft, work)
         return f"{len(photos)} maps"
-
-    def map(self, name: str) -> NDArray[np.uint8]:
-        return files.read_png(self.entry.folder / f"{name}.png")
 
 
 def final_maps(stage: Experiment, **axes: str) -> Predictions | Refinements:

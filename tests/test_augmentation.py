@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipeline.augmentation import GEOMETRIES, cut_patch, photometric, turn
 from pipeline.knobs import PhotometricKnobs
+from tests.knob_values import TRAINING
 
 OFF = {
     "jitter_probability": 1.0,
@@ -24,17 +25,7 @@ OFF = {
     "multiplicative_low": 1.0,
     "multiplicative_high": 1.0,
 }
-ALL = OFF | {
-    "jitter_probability": 0.75,
-    "brightness": 0.2,
-    "contrast": 0.2,
-    "saturation": 0.2,
-    "hue": 0.2,
-    "noise_probability": 0.3,
-    "additive_sigma": 0.01,
-    "multiplicative_low": 0.75,
-    "multiplicative_high": 1.25,
-}
+ALL = {name: TRAINING[name] for name in OFF}
 
 
 def altered(batch: Tensor, seed: int = 0, **changes: float) -> Tensor:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pipeline.benchmarks import bare_speeds, compare
-from pipeline.benchmarks_labels import agreement, times_faster
+from pipeline.benchmarks_labels import agreement, sized, times_faster
 from tasks import bench, bench_labels
 from tests.test_training import KNOBS
 
@@ -85,8 +85,7 @@ def test_the_slower_way_takes_more_times_as_long() -> None:
     assert 5 < ratio < 80
 
 
-def test_images_are_mirrored_or_cut_to_the_size_of_the_benchmark(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_labels, "SIZE_HW", (3, 5))
+def test_images_are_mirrored_or_cut_to_the_size_of_the_benchmark() -> None:
     row = np.array([[1, 2, 3]])
-    assert bench_labels.sized(np.repeat(row, 2, axis=0)).tolist() == [[1, 2, 3, 2, 1]] * 3
-    assert bench_labels.sized(np.ones((9, 9))).shape == (3, 5)
+    assert sized(np.repeat(row, 2, axis=0), (3, 5)).tolist() == [[1, 2, 3, 2, 1]] * 3
+    assert sized(np.ones((9, 9)), (3, 5)).shape == (3, 5)

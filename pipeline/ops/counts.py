@@ -39,13 +39,13 @@ def count_pixels(prediction: npt.NDArray[Any], mask: Mask) -> PixelCounts:
             f"a prediction of shape {prediction.shape}, a mask of {mask.dtype}, shape {mask.shape}; "
             "both H×W and a bool mask are needed"
         )
-    levels, ranks = _levels(prediction.ravel())
+    levels, ranks = levels_of(prediction.ravel())
     of_rank = _joint_histogram(levels, mask.ravel().view(np.uint8), ranks)
     exceeding = of_rank[:, ::-1].cumsum(axis=1)[:, ::-1]  # rank ≥ 0, ≥ 1, … ≥ 99
     return PixelCounts(exceeding[1, 1:], exceeding.sum(axis=0)[1:], int(exceeding[1, 0]))
 
 
-def _levels(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Bytes]:
+def levels_of(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Bytes]:
     """Whole numbers, and a table of their ranks."""
     if values.dtype in _TOP:
         return values.view(np.uint8) if values.dtype == np.bool_ else values, _table(_TOP[values.dtype])

@@ -9,8 +9,8 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.ops.counts import Bytes, Counts, Floats, _levels, compiled
-from pipeline.ops.scores import _divide
+from pipeline.ops.counts import Bytes, Counts, Floats, compiled, levels_of
+from pipeline.ops.scores import divide
 from pipeline.ops.types import Mask
 
 THRESHOLDS_FROM_ZERO: Floats = np.arange(100) / 100
@@ -113,14 +113,14 @@ class MetricSheet:
         self._hits += hits
         self._predicted += predicted
         self._regions += regions
-        self._precision_sum += _divide(hits, predicted)
-        self._recall_sum += _divide(hits, crack)
+        self._precision_sum += divide(hits, predicted)
+        self._recall_sum += divide(hits, crack)
         return self._add_overlaps(hits, predicted, crack)
 
     def _add_overlaps(self, hits: Counts, predicted: Counts, crack: int) -> ImageMetrics:
         """IoU and Dice of one image's counts at each threshold; 0/0 is 1."""
-        iou = _divide(hits, predicted + crack - hits, 1.0)
-        dice = _divide(2 * hits, predicted + crack, 1.0)
+        iou = divide(hits, predicted + crack - hits, 1.0)
+        dice = divide(2 * hits, predicted + crack, 1.0)
         image = ImageMetrics(iou=float(iou[self._at]), dice=float(dice[self._at]), aiu=math.fsum(iou[1:]) / 99)
         self._iou_sum += image["iou"]
         self._dice_sum += image["dice"]
@@ -131,7 +131,7 @@ class MetricSheet:
         """Scores of all images so far."""
         if not self._images:
             raise ValueError("metrics of no image; add at least one")
-        pixel_f1, best = _best(_divide(2 * self._hits, self._predicted + self._crack))
+        pixel_f1, best = _best(divide(2 * self._hits, self._predicted + self._crack))
         precision, recall = self._precision_sum / self._images, self._recall_sum / self._images
         macro_f1, macro_best = _best(_ratios(2 * precision * recall, precision + recall))
         steps, trapezoid = _areas(self._hits, self._predicted, self._crack)
@@ -177,7 +177,7 @@ def _best(f1: Floats) -> tuple[float, int]:
 
 def _areas(hits: Counts, predicted: Counts, crack: int) -> tuple[float, float]:
     """Under the curve of precision over recall, as steps and as trapezoids, each rounded once."""
-    recall, precision = np.append(_divide(hits, crack), 0.0), np.append(_divide(hits, predicted, 1.0), 1.0)
+    recall, precision = np.append(divide(hits, crack), 0.0), np.append(divide(hits, predicted, 1.0), 1.0)
     widths = recall[:-1] - recall[1:]
     return math.fsum(widths * precision[:-1]), math.fsum(widths * (precision[:-1] + precision[1:]) / 2)
 
@@ -195,7 +195,7 @@ def _mean(values: list[float]) -> float:
 def _ranked(prediction: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Bytes]:
     """Whole numbers and a table of their ranks: how many of the 100 thresholds each exceeds."""
     values = prediction.ravel()
-    levels, ranks = _levels(values)
+    levels, ranks = levels_of(values)
     if values.dtype.kind == "f":
         return levels + (values > 0), np.arange(101, dtype=np.uint8)
     return levels, ranks + (np.arange(ranks.size) > 0)

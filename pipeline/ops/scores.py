@@ -104,8 +104,8 @@ class ScoreSheet:
         scored = self._scored or math.nan
         return Curve(
             threshold=THRESHOLDS.copy(),
-            precision=_divide(self._hits, self._predicted),
-            recall=_divide(self._hits, self._crack),
+            precision=divide(self._hits, self._predicted),
+            recall=divide(self._hits, self._crack),
             f1_pooled=_f1(self._hits, self._predicted, self._crack, 0.0),
             f1_mean=self._f1_sum / scored,
         )
@@ -181,16 +181,16 @@ def _area_under_roc(labels: npt.NDArray[np.bool_], probabilities: npt.NDArray[np
 
 def _f1(hits: Counts, predicted: Counts, crack: int, undefined: float) -> Floats:
     """2·TP / (2·TP + FP + FN), whose denominator is the pixels predicted and the crack pixels together."""
-    return _divide(2 * hits, predicted + crack, undefined)
+    return divide(2 * hits, predicted + crack, undefined)
 
 
 def _average_precision(hits: Counts, predicted: Counts, crack: int) -> float:
     """Σ (RE_t − RE_{t+0.01})·PR_t with RE_{1.00} := 0, rounded once."""
-    recall = _divide(hits, crack)
-    return math.fsum((recall - np.append(recall[1:], 0.0)) * _divide(hits, predicted))
+    recall = divide(hits, crack)
+    return math.fsum((recall - np.append(recall[1:], 0.0)) * divide(hits, predicted))
 
 
-def _divide(counts: Counts, by: Counts | int, undefined: float = 0.0) -> Floats:
+def divide(counts: Counts, by: Counts | int, undefined: float = 0.0) -> Floats:
     """counts / by, and `undefined` where by is 0."""
     quotient: Floats = np.full(counts.shape, undefined)
     np.divide(counts, by, out=quotient, where=np.asarray(by) > 0)
