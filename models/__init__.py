@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
+import ast
+import functools
+import importlib.abc
+import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,8 @@ if TYPE_CHECKING:
 
 CLASSIFIERS = ("resnet18", "resnet50", "resnet101", "resnet152")
 
-# A new segmenter is one line here and one module with `build(**options) -> nn.Module`, a PaddedSegmenter.
+# A new segmenter is one line here and one module with `def build(*, …, pixels: str) -> PaddedSegmenter`; what `build`
+# takes beside pixels stands in the settings, as [Segmenter.options.<name>].
 SEGMENTERS = {
     "unet": "models.unet",
     "deepcrack_liu": "models.deepcrack_liu",
@@ -44,12 +47,31 @@ def build_segmenter(name: str, **options: Any) -> nn.Module:
 
     The options are the arguments of its module's `build`, all of them required.
     """
-    if name not in SEGMENTERS:
-        raise ValueError(f"segmenter {name!r}; known: {', '.join(SEGMENTERS)}")
-    build = importlib.import_module(SEGMENTERS[name]).build
-    allowed = list(inspect.signature(build).parameters)
+    allowed = segmenter_options(name)
     if set(options) != set(allowed):
         given = ", ".join(sorted(options)) or "none"
         raise ValueError(f"options of segmenter {name!r}: {given}; wanted, each once: {', '.join(allowed)}")
-    network: nn.Module = build(**options)
+    network: nn.Module = importlib.import_module(SEGMENTERS[name]).build(**options)
     return network
+
+
+def takes_edges(options: Mapping[str, Any]) -> bool:
+    """Whether a segmenter with these options wants N×4×H×W, edges last: any network whose `edges` are "input"."""
+    return options.get("edges") == "input"
+
+
+@functools.cache
+def segmenter_options(name: str) -> tuple[str, ...]:
+    """What a segmenter's `build` takes, "pixels" among it; read from its text, so that planning loads no torch."""
+    if name not in SEGMENTERS:
+        raise ValueError(f"segmenter {name!r}; known: {', '.join(SEGMENTERS)}")
+    module = SEGMENTERS[name]
+    spec = importlib.util.find_spec(module)
+    if spec is None or not isinstance(spec.loader, importlib.abc.InspectLoader):
+        raise ValueError(f"segmenter {name!r}: there is no module {module}; write it, with a function build")
+    for node in ast.parse(spec.loader.get_source(module) or "", str(spec.origin)).body:
+        if isinstance(node, ast.FunctionDef) and node.name == "build":
+            arguments = tuple(each.arg for each in (*node.args.args, *node.args.kwonlyargs))
+            if "pixels" in arguments:
+                return arguments
+    raise ValueError(f"segmenter {name!r}: {module} has no `def build(*, …, pixels)`; see models/unet.py")

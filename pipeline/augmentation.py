@@ -73,10 +73,15 @@ def _mirrored(start: int, count: int, length: int) -> npt.NDArray[np.intp]:
 
 
 def photometric(batch: Tensor, knobs: PhotometricKnobs, generator: Generator) -> Tensor:
-    """Colour jitter, then noise, on N×3×H×W in [0, 1], clipped to it; each image draws its own amounts.
+    """Colour jitter, then noise, on N×C×H×W in [0, 1], RGB first, clipped to it; each image draws its own amounts.
 
-    The generator lives on the batch's device. A knob of 0 leaves its part out. The batch given stays.
+    The generator lives on the batch's device. A knob of 0 leaves its part out. The batch given stays. Channels
+    after the third, such as edges, are no colours: they pass as they are, and the colours draw what they draw alone.
     """
+    if batch.shape[1] > 3:
+        altered = batch.clone()
+        altered[:, :3] = photometric(batch[:, :3], knobs, generator)
+        return altered
     if knobs.jitter_probability and (knobs.brightness or knobs.contrast or knobs.saturation or knobs.hue):
         batch = _jitter(batch, knobs, generator)
     if knobs.noise_probability:

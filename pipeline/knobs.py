@@ -14,6 +14,7 @@ from pipeline.knobs_labels import (
     CrfLabelsKnobs,
     CrfSearchKnobs,
     DiagnosisKnobs,
+    EdgeMapsKnobs,
     PatchMapsKnobs,
     PseudoLabelsKnobs,
     ThresholdMapsKnobs,
@@ -36,6 +37,7 @@ __all__ = [
     "CrfLabelsKnobs",
     "CrfSearchKnobs",
     "DiagnosisKnobs",
+    "EdgeMapsKnobs",
     "PatchMapsKnobs",
     "PhotometricKnobs",
     "Precision",
@@ -118,9 +120,28 @@ class LabelTablesKnobs:
 
 
 @dataclass(frozen=True)
+class CrossTableKnobs:
+    datasets: list[str]  # each is trained on, and each is tested on; "self": the data set itself
+    classifiers: list[str]  # behind crf and pseudo labels
+    segmenters: list[str]
+    labels: list[str]
+    absent: Literal["name", "fail"]  # what to do about data sets that are not on this machine
+
+
+@dataclass(frozen=True)
+class EfficiencyKnobs:
+    segmenters: list[str]
+    width_px: Pixels  # of the one image
+    height_px: Pixels
+    rounds: Positive  # forward passes, whose median is the time
+    warm_up: Count  # forward passes before them, after a first one in which the operations are counted
+    precision: Precision
+
+
+@dataclass(frozen=True)
 class TablesKnobs:
     classifiers: list[str]
-    segmenters: list[str]
+    segmenters: list[str]  # "all" alone: every network of models/, in this and in semi
     labels: list[str]
     test_sets: list[str]  # "self": the test images of the data set itself
     semi: list[str]  # those of the segmenters that are also trained with pseudo labels of the test images added
@@ -172,6 +193,7 @@ SECTIONS: dict[str, type] = {
     "PatchMaps": PatchMapsKnobs,
     "Cams": CamsKnobs,
     "ThresholdMaps": ThresholdMapsKnobs,
+    "EdgeMaps": EdgeMapsKnobs,
     "PseudoLabels": PseudoLabelsKnobs,
     "CrfSearch": CrfSearchKnobs,
     "CrfLabels": CrfLabelsKnobs,
@@ -182,7 +204,9 @@ SECTIONS: dict[str, type] = {
     "Diagnosis": DiagnosisKnobs,
     "TuneLabels": TuneLabelsKnobs,
     "LabelTables": LabelTablesKnobs,
+    "Efficiency": EfficiencyKnobs,
     "Tables": TablesKnobs,
+    "CrossTable": CrossTableKnobs,
     "Fetch": FetchKnobs,
     "Execution": ExecutionKnobs,
 }

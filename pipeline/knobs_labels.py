@@ -57,6 +57,20 @@ class ThresholdMapsKnobs:
 
 
 @dataclass(frozen=True)
+class EdgeMapsKnobs:
+    source: Literal["png", "canny"]
+    folder: str  # png: with a grey <image id>.png for each image, below HAIRLINE_DATA or data/
+    threshold: Annotated[int, Range(0, 255)]  # png: brighter is an edge
+    canny_low: Amount  # canny: of the gradient; a step of h grey values that is not blurred measures 4 h
+    canny_high: Amount
+    blur_px: Annotated[float, Range(0.0, 100.0)]  # canny: standard deviation of the Gaussian before it; 0: none
+
+    def __post_init__(self) -> None:
+        if self.canny_low > self.canny_high:
+            raise ValueError(f"canny_low = {self.canny_low:g}; allowed: at most canny_high = {self.canny_high:g}")
+
+
+@dataclass(frozen=True)
 class PseudoLabelsKnobs:
     cam_weight: Share
     localization_threshold: Share

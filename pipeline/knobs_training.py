@@ -104,7 +104,12 @@ class SegmenterKnobs(TrainingKnobs):
 
     def of(self, segmenter: str) -> SegmenterKnobs:
         """The knobs that decide the training of one segmenter, without those of others."""
-        mine = self._replaced(self.own.get(segmenter, {})) if self.training == "own" else self
+        if self.training == "own" and segmenter not in self.own:
+            raise ValueError(
+                f"training = 'own', but there is no table [Segmenter.own.{segmenter}]; write it (an empty one is the "
+                "common training), or take training = 'common'"
+            )
+        mine = self._replaced(self.own[segmenter]) if self.training == "own" else self
         options, sides = ({segmenter: table.get(segmenter, {})} for table in (self.options, self.sides))
         return dataclasses.replace(mine, training="common", own={}, options=options, sides=sides)
 

@@ -31,7 +31,10 @@ def train_segmenter(
     resume: dict[str, Any] | None,
     progress: Progress | None = None,
 ) -> Iterator[Epoch]:
-    """Random crops; a target is uint8 H×W, 255 = surely crack. `sides` weigh the side outputs. Logs the loss."""
+    """Random crops; a target is uint8 H×W, 255 = surely crack. `sides` weigh the side outputs. Logs the loss.
+
+    All images are uint8 H×W×3, or all H×W×4: then the last channel goes with them, untouched by colour and noise.
+    """
     if not images or len(images) != len(targets):
         raise ValueError(
             f"{len(images)} images and {len(targets)} labels; at least one image is needed, each with a label"

@@ -191,7 +191,8 @@ def _measure(
     """What the table of losses says of the outputs, weighted."""
     if len(side_weights) != len(output["aux"]):
         raise ValueError(
-            f"{len(side_weights)} side weights for {len(output['aux'])} side outputs; one for each is needed"
+            f"{len(side_weights)} side weights for {len(output['aux'])} side outputs; one for each is needed, "
+            f"as [Segmenter.sides.<segmenter>] weights = {[1.0 for _ in output['aux']]}"
         )
     with torch.autocast(targets.device.type, enabled=False):
         terms = _terms(main, output["logits"], targets, numbers)

@@ -69,11 +69,11 @@ def _score(segmentation: pd.DataFrame, group: Mapping[Any, Any], labels: str) ->
     return segmentation[chosen].iloc[0] if chosen.any() else None
 
 
-def beside(row: Mapping[str, Any], theirs: Mapping[str, float | None]) -> dict[str, Any]:
-    """A row with the paper's numbers and the differences ours − paper; nan where the paper has none."""
-    paper = {f"paper_{name}": float("nan") if value is None else value for name, value in theirs.items()}
-    differences = {f"difference_{name}": row[name] - paper[f"paper_{name}"] for name in theirs if name in row}
-    return {**row, **paper, **differences}
+def beside(row: Mapping[str, Any], theirs: Mapping[str, float | None], whose: str = "paper") -> dict[str, Any]:
+    """A row with the paper's numbers and the differences ours − theirs; nan where the paper has none."""
+    numbers = {f"{whose}_{name}": float("nan") if value is None else value for name, value in theirs.items()}
+    differences = {f"difference_{name}": row[name] - numbers[f"{whose}_{name}"] for name in theirs if name in row}
+    return {**row, **numbers, **differences}
 
 
 def paper_tables(segmentation: pd.DataFrame, theirs: Mapping[str, Iterable[Mapping[str, Any]]]) -> dict[str, Any]:
@@ -150,28 +150,6 @@ def note_on_images(segmentation: pd.DataFrame) -> str:
         for row in sets
         if row["images"] != row["paper_images"]
     )
-
-
-def markdown(table: pd.DataFrame, columns: Mapping[str, str]) -> str:
-    """The named columns of a table as a Markdown table; numbers with four decimals."""
-    lines = ["| " + " | ".join(columns.values()) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(_cell(row[name]) for name in columns) + " |" for row in table.to_dict("records")]
-    return "\n".join(lines) + "\n"
-
-
-def aligned(table: pd.DataFrame, columns: Mapping[str, str]) -> str:
-    """The named columns as text for a console."""
-    cells = [list(columns.values())] + [[_cell(row[name]) for name in columns] for row in table.to_dict("records")]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
-    return "\n".join(
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
-    )
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return "–" if value != value else f"{value:.4f}"
-    return str(value) or "–"
 
 
 PLACE_COLUMNS = {"test_set": "test set", "segmenter": "segmenter", "labels": "labels", "arch": "classifier"}

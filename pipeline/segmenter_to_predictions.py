@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
 from pipeline.knobs import PredictionsKnobs
-from pipeline.ops.resampling import resize_linear
+from pipeline.ops.resampling import resize_image, resize_linear
 from pipeline.ops.types import ImageRGB, Map
 from pipeline.ops.windows import pad_to_multiple, tiles
 from pipeline.training import evaluating, laid_out, to_batch
@@ -23,12 +22,11 @@ def predict(
     """H×W: 0 … 255 or 0 … 65535 stand for probabilities 0 … 1, rounded.
 
     The full image at once, in tiles when it has more than `max_pixels`; at `scale` times its size when that is
-    not 1, and the logits are brought back to its size.
+    not 1, and the logits are brought back to its size. An image of H×W×4 has its edges in the last channel.
     """
     height, width = image_rgb.shape[:2]
     if knobs.scale != 1:
-        size = max(round(width * knobs.scale), 1), max(round(height * knobs.scale), 1)
-        image_rgb = cv2.resize(image_rgb, size, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+        image_rgb = resize_image(image_rgb, (max(round(height * knobs.scale), 1), max(round(width * knobs.scale), 1)))
     logits = logits_of(model, image_rgb, knobs, device=device)
     probability = sigmoid(resize_linear(logits, (height, width)) if knobs.scale != 1 else logits)
     if knobs.bits == 8:

@@ -22,7 +22,7 @@ from pipeline.augmentation import photometric
 from pipeline.knobs import Precision, SegmenterKnobs, TrainingKnobs
 
 Bytes = npt.NDArray[np.uint8] | Tensor  # uint8, on the host or already on the device
-Batch = tuple[Bytes, Bytes]  # N×H×W×3 RGB, and what the loss compares with
+Batch = tuple[Bytes, Bytes]  # N×H×W×3 RGB (×4 with edges), and what the loss compares with
 Loss = Callable[[Any, Tensor], dict[str, Tensor]]  # (output, targets) → "loss" and whatever else to log, means
 Progress = Callable[[int, int], None]  # batches done, batches in all
 
@@ -210,7 +210,7 @@ def _cosine(start: float, end: float, share: float) -> float:
 
 
 def to_batch(images_rgb: Bytes, device: torch.device) -> Tensor:
-    """uint8 N×H×W×3 → float32 N×3×H×W in [0, 1]; scaled on the device: bytes travel, not floats."""
+    """uint8 N×H×W×C → float32 N×C×H×W in [0, 1]; scaled on the device: bytes travel, not floats."""
     pixels = images_rgb if isinstance(images_rgb, Tensor) else torch.from_numpy(np.ascontiguousarray(images_rgb))
     return pixels.to(device).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
 

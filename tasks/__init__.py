@@ -13,9 +13,12 @@ from tasks.classifier import Classifier
 from tasks.compare import Compare
 from tasks.crf_labels import CrfLabels
 from tasks.crf_search import CrfSearch
+from tasks.cross_table import CrossTable
 from tasks.dataset import Dataset
 from tasks.demo_photos import DemoPhotos
 from tasks.diagnosis import Diagnosis
+from tasks.edge_maps import EdgeMaps
+from tasks.efficiency import Efficiency
 from tasks.errors import HairlineError, SettingsError, StageError
 from tasks.fetch import Fetch
 from tasks.inspection import Inspect
@@ -40,9 +43,12 @@ __all__ = [
     "Compare",
     "CrfLabels",
     "CrfSearch",
+    "CrossTable",
     "Dataset",
     "DemoPhotos",
     "Diagnosis",
+    "EdgeMaps",
+    "Efficiency",
     "Execution",
     "Experiment",
     "Fetch",

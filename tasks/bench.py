@@ -13,6 +13,7 @@ import models
 from pipeline import knobs
 from tasks import settings
 from tasks.bench_labels import report, threshold_report
+from tasks.segmenter import chosen
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +86,8 @@ def comparisons(
     images, masks = [photo.image_rgb for photo in photos], [photo.mask for photo in photos]
     tables, limits = section("Tables"), {"epochs": rounds + 1}
     nets: list[tuple[str, Any, Any]] = [(tables.classifiers[0], section("Classifier"), _classifier)]
-    nets += [(name, section("Segmenter").of(name), _segmenter) for name in segmenters or tables.segmenters]
+    named = chosen(segmenters or tables.segmenters, "segmenters")
+    nets += [(name, section("Segmenter").of(name), _segmenter) for name in named]
     for name, kind, compared in nets:
         training = dataclasses.replace(kind, **limits, samples_per_epoch=steps * kind.batch_size)
         size, comparison = compared(name, images, masks, training, section("Patches"), device, rounds, steps)
@@ -139,9 +141,14 @@ def _segmenter(
     def build() -> Any:
         return models.build_segmenter(name, pixels=training.pixels, **training.options[name])
 
+    if models.takes_edges(training.options[name]):
+        images = [
+            np.dstack([image, mask.astype(np.uint8) * np.uint8(255)]) for image, mask in zip(images, masks, strict=True)
+        ]
     labels = [mask.astype(np.uint8) * np.uint8(255) for mask in masks]
     epochs = train_segmenter(build(), images, labels, training, sides=sides, device=device, resume=None)
-    batch = torch.rand(training.batch_size, 3, training.crop_px, training.crop_px, device=device)
+    channels = images[0].shape[2]
+    batch = torch.rand(training.batch_size, channels, training.crop_px, training.crop_px, device=device)
     targets = (batch[:, :1] * 255).to(torch.uint8)
     bare = bare_speeds(build(), batch, targets, loss_of(training, sides)(1), training, steps=steps)
     return training.crop_px, compare(_speeds(epochs), bare, rounds)

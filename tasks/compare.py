@@ -18,7 +18,7 @@ class Compare(Upkeep):
     def answer(self) -> None:
         import pandas as pd
 
-        from pipeline.scores_to_tables import aligned
+        from pipeline.tables_text import aligned
 
         rows = self._rows()
         if not rows:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,8 +46,7 @@ class Dataset(Stage):
         """The folder that paths in the index start from; an archive is unpacked at the first call."""
         if self.knobs.layout == "synthetic":
             return self.sibling(DemoPhotos).photos_root()
-        above = Path(os.environ.get("HAIRLINE_DATA") or settings.ROOT / "data").expanduser()
-        root = above / Path(self.knobs.root or self.dataset).expanduser()
+        root = settings.data_folder() / Path(self.knobs.root or self.dataset).expanduser()
         if not root.is_file():
             return root
         from tasks import archive
@@ -218,6 +216,15 @@ class Dataset(Stage):
             return found[0]
         some = ", ".join(photo.id for photo in photos[:5])
         raise StageError(f"{len(found)} {split} images of {self.dataset} are called {name!r}; ids are such as {some}")
+
+    def some_photos(self, split: str) -> tuple[Photo, ...]:
+        """Those of a split, of which there must be some."""
+        found = self.photos(split)
+        if not found:
+            counts = {name: len(self.photos(name)) for name in SPLITS}
+            there = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+            raise StageError(f"{self.dataset} has no {split} image; there are {there}: name one of these splits")
+        return found
 
 
 def target_of(stage: Experiment, target: str) -> Dataset:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -19,11 +18,6 @@ from tasks.run_all import Question
 _MB = 10**6
 
 
-def data_folder() -> Path:
-    """Where data sets lie: HAIRLINE_DATA, or data/ in the project."""
-    return Path(os.environ.get("HAIRLINE_DATA") or settings.ROOT / "data").expanduser().absolute()
-
-
 class Fetch(Question):
     """Downloads and unpacks a data set: `luigi --module tasks Fetch --dataset cfd`."""
 
@@ -35,7 +29,7 @@ class Fetch(Question):
     def target(self) -> Path:
         """[Dataset] root, below the data folder unless it is an absolute path."""
         root = self.sibling(Dataset).knobs.root or self.dataset
-        return data_folder() / Path(root).expanduser()
+        return settings.data_folder() / Path(root).expanduser()
 
     def answer(self) -> None:
         layout = self.sibling(Dataset).knobs.layout

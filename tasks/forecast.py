@@ -21,9 +21,9 @@ _SPEED = ("batch_size", "crop_px", "precision", "options", "head")  # the knobs 
 _MACHINE = ("device", "threads")
 
 
-def forecast_line(stage: Stage) -> str:
-    """One sentence about what must be trained before the stage is there; '' when nothing must."""
-    trained = [part for part in missing(stage) if isinstance(part, TrainedStage)]
+def forecast_line(*stages: Stage) -> str:
+    """One sentence about what must be trained before the stages are there; '' when nothing must."""
+    trained = [part for part in missing(*stages) if isinstance(part, TrainedStage)]
     if not trained:
         return ""
     told = forecast(map(_ahead, trained), _past({stage.stage() for stage in trained}))
@@ -33,7 +33,7 @@ def forecast_line(stage: Stage) -> str:
     return f"{many} ahead ({counts}): {_how_long(told)}"
 
 
-def missing(stage: Stage) -> list[Stage]:
+def missing(*stages: Stage) -> list[Stage]:
     """What will run, each once: what is above a finished stage is not asked for, even where it is gone."""
     found: dict[Stage, None] = {}
 
@@ -43,7 +43,8 @@ def missing(stage: Stage) -> list[Stage]:
             for above in part.upstream().values():
                 visit(above)
 
-    visit(stage)
+    for stage in stages:
+        visit(stage)
     return list(found)
 
 

@@ -67,6 +67,16 @@ def load_mask(
     return mask
 
 
+def load_edges(path: Path, rules: DatasetKnobs, *, shape_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """An edge map as uint8 H×W, with the size of its image; whatever is not 8-bit grey is refused."""
+    image = _opened(path, rules.max_pixels)
+    if image.mode != "L":
+        raise RefusedError(f"{shown(path)}: an edge map in mode {image.mode}; save it as an 8-bit grey PNG")
+    edges = np.asarray(image, dtype=np.uint8)
+    _check_size(path, edges.shape, shape_hw, "edge map")
+    return edges
+
+
 def _check_regular(path: Path) -> None:
     """Refuses what is no regular file: a FIFO would hang, a dangling link would surprise later."""
     try:
@@ -145,11 +155,11 @@ def _from_sixteen_bits(path: Path, values: NDArray[Any]) -> NDArray[np.uint8]:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def _check_size(path: Path, mask_hw: tuple[int, int], shape_hw: tuple[int, int]) -> None:
+def _check_size(path: Path, mask_hw: tuple[int, ...], shape_hw: tuple[int, int], what: str = "mask") -> None:
     if mask_hw != shape_hw:
         turned = " (does the photo carry an EXIF rotation?)" if mask_hw == shape_hw[::-1] else ""
         raise RefusedError(
-            f"{shown(path)}: mask of {mask_hw[1]}×{mask_hw[0]} for an image of {shape_hw[1]}×{shape_hw[0]}{turned}; "
+            f"{shown(path)}: {what} of {mask_hw[1]}×{mask_hw[0]} for an image of {shape_hw[1]}×{shape_hw[0]}{turned}; "
             "both must have the same size"
         )
 

@@ -13,9 +13,9 @@ from tasks.crf_search import CrfSearch
 from tasks.diagnosis import TABLE as DIAGNOSIS_TABLE
 from tasks.diagnosis import Diagnosis
 from tasks.labels import LabelStage
+from tasks.rows import keys_of, walk
 from tasks.run_all import Question
 from tasks.scores import Scores
-from tasks.tables import keys_of, walk
 from tasks.tune_labels import TABLE as TUNING_TABLE
 from tasks.tune_labels import TuneLabels
 
@@ -64,7 +64,7 @@ class LabelTables(Question):
     def answer(self) -> None:
         import pandas as pd
 
-        from pipeline.scores_to_tables import aligned
+        from pipeline.tables_text import aligned
 
         folder = self.published_folder() / f"labels-{self.split}"
         folder.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ class LabelStage(Stage):
         return self.sibling(PatchMaps, arch=self.arch, split=self.split, images_of=self.images_of)
 
     def photos(self) -> tuple[Photo, ...]:
-        return self.target_dataset().photos(self.split)
+        return self.target_dataset().some_photos(self.split)
 
     def label_of(self, photo: Photo) -> NDArray[np.uint8]:
         """uint8 H×W: confidence 0 … 255."""

@@ -22,13 +22,14 @@ _OF_SEGMENTERS = ("III", "IV", "V", "VI", "VIII", "IX")
 
 
 @functools.cache
-def _read(name: str) -> tuple[dict[str, str], ...]:
+def read(name: str) -> tuple[dict[str, str], ...]:
+    """The rows of a table in configs/."""
     with (settings.ROOT / "configs" / name).open(encoding="utf-8", newline="") as stream:
         return tuple(csv.DictReader(stream))
 
 
 def _all() -> tuple[dict[str, str], ...]:
-    return _read(TABLES)
+    return read(TABLES)
 
 
 def rows(table: str) -> list[dict[str, str | float]]:
@@ -69,7 +70,7 @@ class Place:
 
     def images(self) -> int:
         """How many images the paper's test set has."""
-        return next(int(row["images"]) for row in _read(TEST_SETS) if row["test_set"] == self.test_set)
+        return next(int(row["images"]) for row in read(TEST_SETS) if row["test_set"] == self.test_set)
 
 
 def place(train_set: str, test_set: str, labels: str) -> Place | None:
@@ -77,8 +78,8 @@ def place(train_set: str, test_set: str, labels: str) -> Place | None:
 
     Our names tell what a data set is used for (cfd-all, cfd-train); the paper's are without that.
     """
-    theirs, added = _bare(train_set), "+test" if labels == "semi" else ""
-    for name in (_bare(test_set), f"{_bare(test_set)}-test", f"{_bare(test_set)}-rest"):
+    theirs, added = bare(train_set), "+test" if labels == "semi" else ""
+    for name in (bare(test_set), f"{bare(test_set)}-test", f"{bare(test_set)}-rest"):
         table = _places().get((theirs + added, name))
         if table:
             return Place(table, theirs + added, name, "pseudo" if added else labels)
@@ -111,7 +112,8 @@ def label_scores(dataset: str, labels: str, arch: str, split: str) -> dict[str, 
     return {metric: paper_value("II", **axes, metric=metric) for metric in METRICS}
 
 
-def _bare(name: str) -> str:
+def bare(name: str) -> str:
+    """What papers call a data set whose name with us also tells what it is used for."""
     return name.removesuffix("-all").removesuffix("-train")
 
 

@@ -44,7 +44,7 @@ class LocalizingStage(NetworkStage):
         return target_of(self, self.images_of)
 
     def photos(self) -> tuple[Photo, ...]:
-        return self.target_dataset().photos(self.split)
+        return self.target_dataset().some_photos(self.split)
 
     def make(self, draft: Draft) -> str:
         device = self.device(threads=1)

@@ -14,6 +14,7 @@ from tasks import files
 from tasks.base import SPLITS, Choice, Stage
 from tasks.cache import Draft
 from tasks.dataset import Dataset, target_of
+from tasks.edge_maps import EdgeMaps, image_of
 from tasks.segmenter import LABELS, Segmenter
 from tasks.trained import NetworkStage
 
@@ -45,18 +46,25 @@ class Predictions(SegmenterMaps, NetworkStage):
         return self.sibling(Segmenter, segmenter=self.segmenter, labels=self.labels, arch=self.arch, added=added)
 
     def upstream(self) -> Mapping[str, Stage]:
-        return {"segmenter": self.trained(), "target": self.target_dataset()}
+        edges = self.edge_maps()
+        return {"segmenter": self.trained(), "target": self.target_dataset(), **({"edge_maps": edges} if edges else {})}
+
+    def edge_maps(self) -> EdgeMaps | None:
+        """The edges of the images, if the segmenter takes them."""
+        return self.trained().edge_maps(self.split, self.target)
 
     def make(self, draft: Draft) -> str:
         from pipeline.segmenter_to_predictions import predict
 
         device = self.device(threads=1)
         model = self.trained().model().to(device)
-        photos = {photo.id: photo for photo in self.target_dataset().photos(self.split)}
+        photos = {photo.id: photo for photo in self.target_dataset().some_photos(self.split)}
+        edges = self.edge_maps()
 
         def work(name: str) -> None:
             device = self.device(threads=1)  # in the worker process too
-            files.write_png(draft.path(f"{name}.png"), predict(model, photos[name].image(), self.knobs, device=device))
+            image = image_of(photos[name], edges)
+            files.write_png(draft.path(f"{name}.png"), predict(model, image, self.knobs, device=device))
 
         self.for_each(list(photos), lambda name: f"{name}.png", draft, work)
         return f"{len(photos)} maps"

@@ -13,6 +13,16 @@ def absent(datasets: Mapping[str, Dataset]) -> dict[str, str]:
     return {name: reason for name, reason in missing.items() if reason}
 
 
+def told(missing: Mapping[str, str]) -> str:
+    """Each with what is missing, in one line; '' when nothing is."""
+    return "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+
+
+def left_out(missing: Mapping[str, str]) -> str:
+    """One sentence about what is absent; '' when nothing is."""
+    return f"left out, not on this machine: {told(missing)}" if missing else ""
+
+
 def _missing(dataset: Dataset) -> str:
     """A clause that says what is not there, '' when all is. Demo photos are drawn when they are needed."""
     if dataset.knobs.layout == "synthetic":

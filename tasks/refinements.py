@@ -25,7 +25,7 @@ class Refinements(SegmenterMaps):
     def make(self, draft: Draft) -> str:
         from pipeline.predictions_to_refinements import refined
 
-        photos = {photo.id: photo for photo in self.target_dataset().photos(self.split)}
+        photos = {photo.id: photo for photo in self.target_dataset().some_photos(self.split)}
 
         def work(name: str) -> None:
             files.write_png(

@@ -15,7 +15,8 @@ from tasks.base import Experiment
 from tasks.errors import HairlineError, StageError
 from tasks.forecast import forecast_line
 from tasks.provenance import git_commit, package_versions
-from tasks.tables import COMPARISON, LABEL_QUALITY, SEGMENTATION, SUMMARY, Tables, walk
+from tasks.rows import walk
+from tasks.tables import COMPARISON, LABEL_QUALITY, SEGMENTATION, SUMMARY, Tables
 
 PROVENANCE, TIMINGS = "provenance.json", "timings.csv"
 
@@ -83,13 +84,14 @@ class RunAll(Question):
 
     def _show(self, folder: Path) -> None:
         from pipeline import scores_to_tables as to_tables
+        from pipeline.tables_text import aligned
 
         if not self.tables().knobs.scored:
             print(f"\n{(folder / SUMMARY).read_text(encoding='utf-8')}")
         else:
             compared, segmentation = files.read_table(folder / COMPARISON), files.read_table(folder / SEGMENTATION)
             print(f"\nSegmenters trained on full masks (FSV), CRF labels (CRF), pseudo labels (WSV) of {self.dataset}")
-            print(to_tables.aligned(compared, to_tables.comparison_columns("ods", compared)))
+            print(aligned(compared, to_tables.comparison_columns("ods", compared)))
             for note in filter(None, (to_tables.note_on_empty(segmentation), to_tables.note_on_images(segmentation))):
                 print(f"  {note}")
             self._show_labels(folder / LABEL_QUALITY)
@@ -98,10 +100,11 @@ class RunAll(Question):
 
     def _show_labels(self, quality: Path) -> None:
         from pipeline import scores_to_tables as to_tables
+        from pipeline.tables_text import aligned
 
         if quality.stat().st_size > 1:
             print("\nThe labels themselves, against the masks")
-            print(to_tables.aligned(files.read_table(quality), to_tables.LABEL_COLUMNS))
+            print(aligned(files.read_table(quality), to_tables.LABEL_COLUMNS))
 
 
 @RunAll.event_handler(luigi.Event.DEPENDENCY_DISCOVERED)

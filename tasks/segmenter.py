@@ -17,12 +17,14 @@ from tasks.base import Choice, Experiment, Stage, one_of
 from tasks.cache import Draft
 from tasks.crf_labels import CrfLabels
 from tasks.dataset import Dataset, Photo, target_of
-from tasks.errors import SettingsError, StageError
+from tasks.edge_maps import EdgeMaps, image_of
+from tasks.errors import SettingsError, StageError, nearest
 from tasks.labels import LabelStage
 from tasks.pseudo_labels import PseudoLabels
 from tasks.trained import TrainedStage
 
 LABELS = ("full", "crf", "pseudo", "semi")  # semi: pseudo labels of the test images as well
+ALL = "all"  # in [Tables] segmenters and semi
 
 
 def label_stage(stage: Experiment, labels: str, arch: str, split: str) -> LabelStage:
@@ -38,6 +40,19 @@ def full_label(photo: Photo) -> NDArray[np.uint8]:
     if mask is None:
         raise StageError(f"{photo.image_path} has no mask")
     return mask.astype(np.uint8) * np.uint8(255)
+
+
+def chosen(names: list[str], knob: str, section: str = "Tables") -> list[str]:
+    """The segmenters that a knob of a table names; "all" alone is every one, in the order of `models`."""
+    for name in names:
+        one_of(name, (*models.SEGMENTERS, ALL), "segmenter")
+    if ALL not in names:
+        return names
+    others = [name for name in names if name != ALL]
+    if others:
+        told = f'[{section}] {knob} names {", ".join(others)} beside "all"'
+        raise SettingsError(f'{told}; allowed: ["all"], or names alone')
+    return list(models.SEGMENTERS)
 
 
 class Segmenter(TrainedStage):
@@ -65,7 +80,26 @@ class Segmenter(TrainedStage):
     @functools.cached_property
     def knobs(self) -> Any:
         """What decides the training of this segmenter; the tables of others have no part in it."""
-        return self.resolved(self.stage(), self).of(self.segmenter)
+        try:
+            mine = self.resolved(self.stage(), self).of(self.segmenter)
+            wanted = models.segmenter_options(self.segmenter)
+        except ValueError as error:
+            raise SettingsError(f"[Segmenter] of {self.dataset}: {error}") from error
+        self._check_options({"pixels", *mine.options[self.segmenter]}, wanted)
+        return mine
+
+    def _check_options(self, given: set[str], wanted: tuple[str, ...]) -> None:
+        """Told while planning: the network itself is built hours later."""
+        table = f"[Segmenter.options.{self.segmenter}]"
+        for name in sorted(given - set(wanted)):
+            raise SettingsError(f"{table} {name}: the network has no such option; {nearest(name, wanted)}")
+        missing = [name for name in wanted if name not in given]
+        if missing:
+            recipe = settings.recipe_name(self.dataset, self.recipe)
+            raise SettingsError(
+                f"segmenter {self.segmenter!r} has no {' and no '.join(missing)}; write {table} "
+                f"{missing[0]} = … into configs/{self.dataset}.toml or configs/recipes/{recipe}.toml"
+            )
 
     def fingerprint(self) -> str:
         """The content of an encoder's weights counts, not the name of their file."""
@@ -73,13 +107,25 @@ class Segmenter(TrainedStage):
         return files.sha256(path) if path else ""
 
     def upstream(self) -> Mapping[str, Stage]:
-        dataset = {"dataset": self.sibling(Dataset)}
+        stages = {"dataset": self.sibling(Dataset), **self._edge_maps()}
         if self.labels == "full":
-            return dataset
+            return stages
         if self.labels != "semi":
-            return {**dataset, "labels": label_stage(self, self.labels, self.arch, "train")}
+            return {**stages, "labels": label_stage(self, self.labels, self.arch, "train")}
         added = {"added_dataset": target_of(self, self.added), "added": self.added_labels()}
-        return {**dataset, "labels": label_stage(self, "pseudo", self.arch, "train"), **added}
+        return {**stages, "labels": label_stage(self, "pseudo", self.arch, "train"), **added}
+
+    def edge_maps(self, split: str, images_of: str = "") -> EdgeMaps | None:
+        """The edges of the images of a split, if the network takes them."""
+        if not models.takes_edges(self.network_options()):
+            return None
+        return self.sibling(EdgeMaps, split=split, images_of="" if images_of == self.dataset else images_of)
+
+    def _edge_maps(self) -> dict[str, Stage]:
+        """Those of the images that are trained on, by the part that they play."""
+        found = {"edge_maps": self.edge_maps("train")}
+        found |= {"added_edge_maps": self.edge_maps("test", self.added)} if self.labels == "semi" else {}
+        return {name: stage for name, stage in found.items() if stage}
 
     def added_labels(self) -> PseudoLabels:
         """Pseudo labels of the test images that a semi-supervised training adds."""
@@ -92,7 +138,7 @@ class Segmenter(TrainedStage):
         device = self.device(self.execution.threads)
         photos, load_label = self._examples()
         with (
-            self.decoded(draft, "images", lambda index: photos[index].image(), len(photos)) as images,
+            self.decoded(draft, "images", lambda index: self._image(photos[index]), len(photos)) as images,
             self.decoded(draft, "labels", load_label, len(photos)) as targets,
         ):
             model = self._build()
@@ -126,6 +172,10 @@ class Segmenter(TrainedStage):
             pairs += [(stage, photo) for photo in stage.photos() if kept[photo.id]]
         self._refuse_nothing(pairs)
         return [photo for _, photo in pairs], lambda index: pairs[index][0].label(pairs[index][1].id)
+
+    def _image(self, photo: Photo) -> NDArray[np.uint8]:
+        """uint8 H×W×3, ×4 with edges; only images that a semi-supervised training adds are of a test split."""
+        return image_of(photo, self.edge_maps(photo.split, self.added if photo.split == "test" else ""))
 
     def _refuse_nothing(self, chosen: list[Any]) -> None:
         if not chosen:

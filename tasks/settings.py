@@ -60,6 +60,11 @@ def outputs_folder() -> Path:
     return Path(os.environ.get("HAIRLINE_OUTPUTS") or ROOT / "outputs").absolute()
 
 
+def data_folder() -> Path:
+    """Where data sets lie: HAIRLINE_DATA, or data/ in the project."""
+    return Path(os.environ.get("HAIRLINE_DATA") or ROOT / "data").expanduser().absolute()
+
+
 def known(kind: Literal["dataset", "recipe"]) -> list[str]:
     """The names of all data sets or recipes that have a settings file."""
     pattern = "*.toml" if kind == "dataset" else "recipes/*.toml"

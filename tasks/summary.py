@@ -21,22 +21,22 @@ def scored(
 ) -> str:
     """Every table of an experiment with masks, the paper's numbers where it has any, and what to know of them."""
     from pipeline import scores_to_tables as to_tables
+    from pipeline.tables_text import markdown
 
     parts = [f"# {dataset}\n", *_left_out(absent), f"{_KINDS}.\n"]
-    parts += [
-        to_tables.markdown(compared, to_tables.comparison_columns(metric, compared)) for metric in to_tables.METRICS
-    ]
+    parts += [markdown(compared, to_tables.comparison_columns(metric, compared)) for metric in to_tables.METRICS]
     notes = (to_tables.note_on_empty(segmentation), to_tables.note_on_images(segmentation))
     parts += [f"{note}.\n" for note in notes if note]
     parts += [f"## Table {number} of the paper\n\n{_beside(table)}" for number, table in papers.items()]
     if len(quality):
         parts += ["## Labels of the training images against their masks\n"]
-        parts += [to_tables.markdown(quality, to_tables.LABEL_COLUMNS)]
+        parts += [markdown(quality, to_tables.LABEL_COLUMNS)]
     return "\n".join([*parts, *_other_metrics(segmentation)])
 
 
 def _beside(table: pd.DataFrame) -> str:
-    from pipeline.scores_to_tables import PAPER_COLUMNS, markdown
+    from pipeline.scores_to_tables import PAPER_COLUMNS
+    from pipeline.tables_text import markdown
 
     return markdown(table, PAPER_COLUMNS)
 
@@ -44,7 +44,8 @@ def _beside(table: pd.DataFrame) -> str:
 def _other_metrics(segmentation: pd.DataFrame) -> list[str]:
     """What other papers report of the same predictions, and what they mean by it."""
     from pipeline.ops.metrics import DEFINITIONS
-    from pipeline.scores_to_tables import PLACE_COLUMNS, markdown
+    from pipeline.scores_to_tables import PLACE_COLUMNS
+    from pipeline.tables_text import markdown
 
     names = [name for name in DEFINITIONS if name in segmentation.columns]
     table = markdown(segmentation, PLACE_COLUMNS | {name: name for name in names})

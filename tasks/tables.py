@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import models
 from tasks import cache, files, paper, presence, summary
 from tasks.base import Stage, one_of
 from tasks.cache import Draft
-from tasks.cams import Cams
 from tasks.classifier import SCORES, Classifier
-from tasks.crf_labels import CrfLabels
-from tasks.crf_search import CrfSearch
 from tasks.dataset import Dataset
 from tasks.errors import SettingsError, StageError
 from tasks.labels import LabelStage
-from tasks.patch_maps import PatchMaps
-from tasks.patches import Patches
 from tasks.predictions import Predictions
 from tasks.provenance import snake
-from tasks.pseudo_labels import PseudoLabels
 from tasks.refinements import Refinements, final_maps
+from tasks.rows import keys_of, segmentation_row, walk
 from tasks.scores import Scores
-from tasks.segmenter import LABELS, Segmenter
-from tasks.threshold_maps import ThresholdMaps
+from tasks.segmenter import LABELS, chosen
 
 SEGMENTATION, COMPARISON, LABEL_QUALITY = "segmentation.csv", "comparison.csv", "label_quality.csv"
 CLASSIFIER, SETTINGS, MASKS, SUMMARY = "classifier.csv", "settings.csv", "masks.csv", "summary.md"
@@ -35,14 +29,12 @@ CURVES = "curves-"  # and the test set's name: precision and recall of every seg
 
 class Tables(Stage):
     unit = "tables"
-    version = 3  # the paper's tables, curves, masks_used
+    version = 4  # numbers of other papers beside ours
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for labels in self.knobs.labels:
             one_of(labels, [known for known in LABELS if known != "semi"], "kind of labels")
-        for segmenter in (*self.knobs.segmenters, *self.knobs.semi):
-            one_of(segmenter, models.SEGMENTERS, "segmenter")
         if not (self.knobs.labels and self.knobs.segmenters and self.knobs.test_sets):
             raise SettingsError("[Tables] labels, segmenters and test_sets must each name at least one")
         if not self.knobs.classifiers and set(self.knobs.labels) != {"full"}:
@@ -55,12 +47,19 @@ class Tables(Stage):
             raise SettingsError("[Tables] also_train_on names data sets, but scored = false says there are no tables")
 
     @functools.cached_property
+    def knobs(self) -> Any:
+        """With the names that "all" stands for, so that both ways of writing them have one key."""
+        written = self.resolved(self.stage(), self)
+        named = {knob: chosen(getattr(written, knob), knob) for knob in ("segmenters", "semi")}
+        return dataclasses.replace(written, **named)
+
+    @functools.cached_property
     def missing(self) -> dict[str, str]:
         """Data sets that the settings name and this machine does not have, with what is missing."""
         others = {name: Dataset(dataset=name) for name in self.knobs.test_sets if self._target(name)}
         others |= {name: self.sibling(Dataset, dataset=name, variant="") for name in self._also()}
         found = presence.absent(others)
-        told = "; ".join(f"{name}: {reason}" for name, reason in found.items())
+        told = presence.told(found)
         if found and self.knobs.absent == "fail":
             raise StageError(f'data sets that [Tables] names are not here: {told}; get them, or set absent = "name"')
         if not set(self.knobs.test_sets) - set(found):
@@ -69,8 +68,7 @@ class Tables(Stage):
 
     def left_out(self) -> str:
         """One sentence about what is absent; '' when nothing is."""
-        told = "; ".join(f"{name}: {reason}" for name, reason in self.missing.items())
-        return f"left out, not on this machine: {told}" if told else ""
+        return presence.left_out(self.missing)
 
     def tested_on(self) -> list[str]:
         """Names of those that are here, '' for the data set itself."""
@@ -143,7 +141,7 @@ class Tables(Stage):
 
         from pipeline import scores_to_tables as to_tables
 
-        rows = [*map(self._segmentation_row, self.segmentation_scores()), *self._theirs(SEGMENTATION)]
+        rows = [*map(segmentation_row, self.segmentation_scores()), *self._theirs(SEGMENTATION)]
         segmentation = pd.DataFrame(rows)
         labels = [*map(self._label_row, self.label_scores()), *self._theirs(LABEL_QUALITY)]
         quality = to_tables.label_quality(labels) if labels else pd.DataFrame()
@@ -190,16 +188,6 @@ class Tables(Stage):
         """The files to lay out."""
         return sorted(self.entry.manifest()["files"])
 
-    def _segmentation_row(self, stage: Scores) -> dict[str, Any]:
-        from pipeline.scores_to_tables import beside
-
-        test_set = stage.target_dataset().dataset
-        sets = {"train_set": self.dataset, "test_set": test_set}
-        axes = {name: getattr(stage, name) for name in ("labels", "arch", "segmenter", "split")}
-        place = paper.place(self.dataset, test_set, stage.labels)
-        ours = {**sets, **axes, **stage.summary(), "masks_used": stage.masks_used()}
-        return {**beside(ours, paper.segmenter_scores(place, stage.segmenter)), **paper.about(place), **keys_of(stage)}
-
     def _label_row(self, stage: Scores) -> dict[str, Any]:
         from pipeline.scores_to_tables import beside
 
@@ -230,45 +218,3 @@ class Tables(Stage):
                     "knob": name,
                     "value": cache.canonical(value),
                 }
-
-
-_KEY_STAGES: tuple[type[Stage], ...] = (
-    Dataset,
-    Patches,
-    Classifier,
-    PatchMaps,
-    Cams,
-    ThresholdMaps,
-    PseudoLabels,
-    CrfSearch,
-    CrfLabels,
-    Segmenter,
-    Predictions,
-    Refinements,
-    Scores,
-)
-
-
-def keys_of(stage: Stage) -> dict[str, str]:
-    """The keys of the stages that made a row; '' where a stage had no part in it."""
-    keys = {f"{snake(kind.stage())}_key": "" for kind in _KEY_STAGES}
-    for part in walk(stage):
-        if f"{snake(part.stage())}_key" in keys:
-            keys[f"{snake(part.stage())}_key"] = part.short_key
-    return keys
-
-
-def walk(stage: Stage) -> list[Stage]:
-    """The stage and all that it rests on, each once, upstream first."""
-    seen: dict[tuple[str, str], Stage] = {}
-
-    def visit(part: Stage) -> None:
-        name = (part.stage(), part.entry.name)
-        if name in seen:
-            return
-        for above in part.upstream().values():
-            visit(above)
-        seen[name] = part
-
-    visit(stage)
-    return list(seen.values())

@@ -15,8 +15,9 @@ from tasks import cache, settings
 from tasks.base import Stage
 from tasks.cache import Entry
 from tasks.errors import HairlineError, SettingsError, StageError, nearest
+from tasks.rows import walk
 from tasks.run_all import Question
-from tasks.tables import Tables, walk
+from tasks.tables import Tables
 
 
 class Upkeep(Question):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import subprocess
@@ -160,6 +161,20 @@ def finished(undisturbed: Path, tiny: Path) -> Path:
     """A copy of the undisturbed workplace, for a test of its own."""
     shutil.copytree(undisturbed / "outputs", tiny / "outputs")
     return tiny
+
+
+def rename_data(workplace: Path, name: str) -> Path:
+    """The data set tiny gets another name, with all that was computed of it: keys do not know names."""
+    (workplace / "configs" / f"{name}.toml").write_text(TINY)
+    for entry in (workplace / "outputs").glob("*/tiny-*"):
+        entry.rename(entry.with_name(entry.name.replace("tiny-", f"{name}-")))
+    return workplace
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """A table as texts, whatever pandas would make of them."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 def ran(done: subprocess.CompletedProcess[str]) -> list[str]:

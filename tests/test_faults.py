@@ -239,3 +239,10 @@ def test_killed_at_thirty_random_moments_the_same_command_finishes_with_the_same
     assert done.returncode == 0, done.stderr
     assert published(tiny) == published(undisturbed)
     assert drafts(tiny) == []
+
+
+def test_a_split_without_images_is_one_sentence_with_those_that_have_some(tiny: Path, luigi_run: Luigi) -> None:
+    done = luigi_run("ThresholdMaps", "--dataset", "tiny", "--split", "val", "--DemoPhotos-val-images", "0")
+    assert done.returncode != 0
+    assert "tiny has no val image; there are 6 train, 3 test: name one of these splits" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -10,7 +10,7 @@ import pytest
 from pipeline.manifests_to_forecast import Training, forecast
 from tasks import Tables, console
 from tasks.forecast import forecast_line
-from tasks.tables import walk
+from tasks.rows import walk
 
 SMALL = Training("unet", "unet of width 4", samples_per_epoch=100, epochs=2)
 LARGE = Training("oed", "oed", samples_per_epoch=100, epochs=2)

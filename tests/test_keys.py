@@ -11,14 +11,16 @@ from luigi.task_register import Register
 from pipeline import knobs
 from tasks import Diagnosis, Experiment, Stage, Tables, TuneLabels, settings
 from tasks.base import given
-from tasks.tables import walk
+from tasks.rows import walk
 
 # no key depends on where the data lie or on how they are computed
 NOT_IN_KEYS = {
     ("Dataset", "root"),
     ("Dataset", "parts"),  # the keys of the parts count, where data sets are combined
     *(("Fetch", name) for name in knobs.fields(knobs.FetchKnobs)),
+    *(("Efficiency", name) for name in knobs.fields(knobs.EfficiencyKnobs)),
     *(("LabelTables", name) for name in knobs.fields(knobs.LabelTablesKnobs)),
+    *(("CrossTable", name) for name in knobs.fields(knobs.CrossTableKnobs)),
     *(("Execution", name) for name in knobs.fields(knobs.ExecutionKnobs)),
 }
 # only together with another knob: tested below
@@ -27,6 +29,7 @@ NOT_ALONE = {
     ("Segmenter", "training"),
     ("Segmenter", "own"),
     *(("Refinements", name) for name in knobs.fields(knobs.RefinementsKnobs)),
+    *(("EdgeMaps", name) for name in knobs.fields(knobs.EdgeMapsKnobs)),
 }
 KNOBS = [
     (section, name)
@@ -38,6 +41,7 @@ OTHER_LISTS = {
     "classifiers": ["resnet50"],
     "segmenters": ["unet", "unet"],
     "labels": ["full", "pseudo"],
+    "datasets": ["self"],
     "test_sets": ["self", "tiny"],
     "semi": ["unet"],
     "also_train_on": ["demo"],
@@ -156,7 +160,7 @@ def test_own_trainings_count_only_when_they_are_asked_for_and_only_for_their_seg
         Register.clear_instance_cache()
         return Segmenter(dataset="tiny", segmenter="unet", labels="full", **changed).key
 
-    own, other_own = '{"unet": {"momentum": 0.3}}', '{"oed": {"momentum": 0.3}}'
+    own, other_own = '{"unet": {"momentum": 0.3}}', '{"oed": {"momentum": 0.3}, "unet": {}}'
     assert key(own=own) == key() == key(training="own", own=other_own)
     assert key(training="own", own=own) == key(momentum="0.3") != key()
 
@@ -179,6 +183,24 @@ def test_every_knob_of_the_refinement_changes_its_key(tiny: Path, monkeypatch: p
     before, old = key(), getattr(settings.resolve("Refinements", "tiny", "", "", {}), name)
     with_other_value(monkeypatch, "Refinements", name, other(knobs.fields(knobs.RefinementsKnobs)[name], name, old))
     assert key() != before
+
+
+@pytest.mark.parametrize("name", knobs.fields(knobs.EdgeMapsKnobs))
+def test_a_knob_of_the_edge_maps_counts_where_a_network_takes_them_but_for_the_place_of_its_files(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = tiny / "configs" / "tiny.toml"
+    text = path.read_text().replace('segmenters = ["unet"]', 'segmenters = ["unet", "scnet"]')
+    path.write_text(f'{text}[EdgeMaps]\nfolder = "{tiny}"\n[Segmenter.options.scnet]\nedges = "input"\n')
+    before = graph()
+    keys = {role: stage.key for role, stage in before.items()}
+    expected = set() if name == "folder" else below(before, "EdgeMaps")
+    old = getattr(settings.resolve("EdgeMaps", "tiny", "", "", {}), name)
+    with_other_value(monkeypatch, "EdgeMaps", name, other(knobs.fields(knobs.EdgeMapsKnobs)[name], name, old))
+    changed = {role for role, stage in graph().items() if stage.key != keys[role]}
+    assert changed == expected
+    networks = {dict(part.split("=") for part in role[1:]).get("segmenter") for role in changed if "Segmenter" in role}
+    assert networks == (set() if name == "folder" else {"scnet"})
 
 
 def test_going_back_to_old_values_goes_back_to_old_keys(tiny: Path) -> None:

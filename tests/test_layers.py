@@ -20,7 +20,7 @@ SHARED = {
     f"pipeline.{name}"
     for name in (
         *("knobs", "knobs_labels", "knobs_training", "ranges", "loss_texts", "losses"),
-        *("training", "augmentation", "cutting", "synthetic_parts", "layouts"),
+        *("training", "augmentation", "cutting", "synthetic_parts", "layouts", "tables_text"),
     )
 }
 

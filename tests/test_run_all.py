@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -10,25 +9,18 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.conftest import TINY, Luigi, luigi_in, ran
+from tests.conftest import Luigi, luigi_in, ran, rename_data
+from tests.conftest import read_rows as rows
 
 SMALL = {"width": 4, "m": 2, "n": 2}
 TWO = ("RunAll", "--dataset", "tiny", "--Tables-labels", "full", "--Tables-segmenters", "unet,cgnet")
 
 
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
 @pytest.fixture
 def crack500(finished: Path) -> Path:
     """The finished tiny workplace under the name of the paper's training set; only its tables are not made yet."""
-    (finished / "configs" / "crack500.toml").write_text(TINY)
     shutil.rmtree(finished / "outputs" / "tables")
-    for entry in (finished / "outputs").glob("*/tiny-*"):
-        entry.rename(entry.with_name(entry.name.replace("tiny-", "crack500-")))
-    return finished
+    return rename_data(finished, "crack500")
 
 
 def test_the_papers_numbers_are_laid_out_beside_ours(crack500: Path, luigi_run: Luigi) -> None:

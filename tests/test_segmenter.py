@@ -135,7 +135,13 @@ def test_own_tables_replace_the_common_training_only_when_asked() -> None:
     own = replace(knobs, training="own").of("unet")
     assert (own.learning_rate, own.loss, own.epochs) == (0.5, "dice", KNOBS.epochs)
     assert own.options == {"unet": {"width": 4}}
-    assert replace(knobs, training="own").of("a").learning_rate == KNOBS.learning_rate
+
+
+def test_a_training_of_its_own_that_no_table_describes_is_refused_and_an_empty_one_is_the_common_training() -> None:
+    own = replace(KNOBS, training="own", own={"unet": {}})
+    assert own.of("unet") == KNOBS.of("unet")
+    with pytest.raises(ValueError, match=r"no table \[Segmenter.own.oed\]; write it .* or take training = 'common'"):
+        own.of("oed")
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_a_variant_wins_over_the_command_line_for_the_knobs_it_names_and_only_fo
 def test_options_of_segmenters_are_merged_name_by_name(tiny: Path) -> None:
     resolved = settings.resolve("Segmenter", "tiny", "", "", {})
     assert resolved.options["unet"] == {"width": 4, "norm": "batch"}
-    assert set(resolved.options) == set(models.SEGMENTERS)
+    assert set(resolved.options) <= set(models.SEGMENTERS)
     given = {"options": '{"unet": {"norm": "none"}}'}
     assert settings.resolve("Segmenter", "tiny", "", "", given).options["unet"] == {"width": 4, "norm": "none"}
 
@@ -42,6 +42,20 @@ def test_options_of_segmenters_are_merged_name_by_name(tiny: Path) -> None:
 def test_one_segmenters_training_holds_nothing_of_the_others(tiny: Path) -> None:
     mine = Segmenter(dataset="tiny", segmenter="unet", labels="full").knobs
     assert (set(mine.options), set(mine.sides), mine.own) == ({"unet"}, {"unet"}, {})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"options": '{"unet": {"widht": 4}}'}, r"\[Segmenter.options.unet\] widht: .*; did you mean width\?"),
+        ({"training": "own"}, r"\[Segmenter\] of tiny: training = 'own', but .* \[Segmenter.own.unet\]"),
+    ],
+)
+def test_what_one_segmenter_cannot_be_built_or_trained_with_is_told_before_anything_runs(
+    tiny: Path, given: dict[str, str], words: str
+) -> None:
+    with pytest.raises(SettingsError, match=words):
+        _ = Segmenter(dataset="tiny", segmenter="unet", labels="full", **given).key
 
 
 def test_own_trainings_of_the_paper_recipe_are_understood(tiny: Path) -> None:

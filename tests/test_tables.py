@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import models
 from pipeline.knobs import ScoresKnobs
 from pipeline.predictions_to_scores import score_maps
 from pipeline.scores_to_tables import (
@@ -17,11 +18,11 @@ from pipeline.scores_to_tables import (
     comparison,
     comparison_columns,
     label_quality,
-    markdown,
     note_on_images,
     paper_tables,
 )
-from tasks import Scores, files, paper, summary
+from pipeline.tables_text import markdown
+from tasks import Scores, SettingsError, Tables, files, paper, summary
 from tasks.scores import as_json
 
 
@@ -203,3 +204,26 @@ def test_a_score_that_is_no_number_survives_being_written(tiny: Path) -> None:
     assert list(read)[:3] == ["ods", "ois", "ap"]
     assert math.isnan(read["ods"])
     assert (read["images"], read["empty"]) == (1, "skip")
+
+
+def test_all_stands_for_every_segmenter_in_order_and_both_ways_of_writing_it_have_one_key(tiny: Path) -> None:
+    every, semi = Tables(dataset="tiny", segmenters='["all"]'), Tables(dataset="tiny", segmenters="oed", semi="all")
+    names = [stage.segmenter for stage in every.segmentation_scores()]
+    assert list(dict.fromkeys(names)) == list(models.SEGMENTERS)
+    assert len(names) == 3 * len(models.SEGMENTERS)
+    assert every.key == Tables(dataset="tiny", segmenters=",".join(models.SEGMENTERS)).key
+    assert [stage.labels for stage in semi.segmentation_scores()] == ["full", "crf", "pseudo", "semi"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"segmenters": "all,unet"}, r'\[Tables\] segmenters names unet beside "all"; allowed: \["all"\], or names'),
+        ({"semi": "oed,all"}, r'\[Tables\] semi names oed beside "all"'),
+        ({"segmenters": "unt"}, r"there is no segmenter 'unt'; did you mean unet\?"),
+        ({"segmenters": "[]"}, "segmenters and test_sets must each name at least one"),
+    ],
+)
+def test_a_slip_in_the_names_of_segmenters_is_one_sentence(tiny: Path, given: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        Tables(dataset="tiny", **given)
