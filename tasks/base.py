@@ -202,14 +202,14 @@ class Stage(Experiment, abc.ABC):
             self.say(
                 f"{self.entry.name} is damaged ({why}); moved to {cache.set_aside(self.entry).name}, computed anew"
             )
+        self._refuse_changed_data()
         draft = cache.open_draft(self.entry, self.stage(), resumable=self.resumable)
-        started, before = time.monotonic(), self.fingerprint()
+        started = time.monotonic()
         self.say(f"{self.title()}  …")
         cache.chaos(self.stage(), "start")
         try:
             result = self._made(draft)
-            if self.fingerprint() != before:
-                raise StageError(f"{self.stage()}: the data changed while running; run the same command again")
+            self._refuse_changed_data(draft)
             cache.chaos(self.stage(), "made")
             seconds = time.monotonic() - started
             draft.commit(self._manifest(seconds, result))
@@ -217,6 +217,13 @@ class Stage(Experiment, abc.ABC):
             shutil.rmtree(draft.folder, ignore_errors=True)  # the disk needs the space
             raise
         self.say(f"{self.title()}  ✓ {result}  ({console.duration(seconds)})")
+
+    def _refuse_changed_data(self, draft: Draft | None = None) -> None:
+        """The key tells of the data as they were when the run was planned, hours ago perhaps."""
+        if self.fingerprint() != self.identity["fingerprint"]:
+            if draft:
+                shutil.rmtree(draft.folder, ignore_errors=True)  # made of both
+            raise StageError(f"{self.stage()}: the data changed while running; run the same command again")
 
     def _made(self, draft: Draft) -> str:
         """`make`, with the complaints of the mathematics turned into our own kind of error."""

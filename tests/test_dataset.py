@@ -18,6 +18,7 @@ from luigi.task_register import Register
 from PIL import Image
 
 from tasks import Dataset, settings
+from tasks.cache import Draft
 from tasks.errors import HairlineError, SettingsError, StageError
 from tests.conftest import ROOT, luigi_in
 
@@ -367,3 +368,21 @@ def test_a_hundred_thousand_images_restart_within_five_seconds_in_little_memory(
     print(f"{first.stderr.splitlines()[-1]}; restart {seconds:.1f} s, {restarted.stdout.strip()} MB; peak {peak_mb} MB")
     assert seconds < 5
     assert int(restarted.stdout) < 400
+
+
+def test_data_that_change_after_planning_or_while_it_runs_are_not_kept_under_the_old_key(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned = dataset(data)
+    assert planned.key
+    photo(data / "images" / "train" / "b.png", 99)
+    assert refusal(planned) == "Dataset: the data changed while running; run the same command again"
+    again = dataset(data)
+    make = type(again).make
+
+    def disturbed(stage: Dataset, draft: Draft) -> str:
+        photo(data / "images" / "train" / "a.png", 98)
+        return make(stage, draft)
+
+    monkeypatch.setattr(Dataset, "make", disturbed)
+    assert "the data changed while running" in refusal(again)
