@@ -166,11 +166,22 @@ def gone(pid: int) -> bool:
 
 
 def start(workplace: Path) -> subprocess.Popen[str]:
-    """RunAll in a process group of its own."""
+    """RunAll in a process group of its own, which hears Ctrl-C even if whoever started the tests does not."""
     words = [luigi_command(), "--module", "tasks", "RunAll", "--dataset", "tiny"]
     return subprocess.Popen(
-        words, env=environment(workplace), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+        words,
+        env=environment(workplace),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        preexec_fn=hear_interrupts,
     )
+
+
+def hear_interrupts() -> None:
+    """A shell starts what runs in its background deaf to them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.mark.parametrize(("stage", "point"), [("ThresholdMaps", "mid"), ("Dataset", "before-rename")])
