@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -65,7 +64,7 @@ class Efficiency(Question):
 
         folder = self.published_folder()
         folder.mkdir(parents=True, exist_ok=True)
-        rows = [{**self._row(name), **published_parameters(name)} for name in dict.fromkeys(self.knobs.segmenters)]
+        rows = [{**self._row(name), **published.parameters(name)} for name in dict.fromkeys(self.knobs.segmenters)]
         table = pd.DataFrame(rows, dtype=object)  # or whole numbers beside a nan would become fractions
         files.write_table(folder / TABLE, table)
         facts = {"execution": knobs.as_dict(self.execution), "knobs": knobs.as_dict(self.knobs)}
@@ -128,12 +127,3 @@ def device_name(device: torch.device) -> str:
     import torch
 
     return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else console.processor()
-
-
-def published_parameters(segmenter: str) -> dict[str, Any]:
-    """The first row of configs/published.csv that counts this network as published; nan and '' where none does."""
-    for row in published.rows(metric=published.PARAMETERS):
-        if (row["segmenter"], row["variant"]) == (segmenter, ""):
-            count, source, note = round(float(row["value"])), row["source"], row["note"]
-            return {"published_parameters": count, "published_source": source, "published_note": note}
-    return {"published_parameters": math.nan, "published_source": "", "published_note": ""}

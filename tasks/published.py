@@ -5,7 +5,9 @@ Where several sources have a number for the same place, the first in the file is
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 from tasks.paper import bare, read
 
@@ -42,3 +44,12 @@ def scores(segmenter: str, train_set: str, test_set: str, labels: str) -> Publis
             values[row["metric"]] = float(row["value"])
             sources.append(row["source"])
     return Published(values, "; ".join(dict.fromkeys(sources)))
+
+
+def parameters(segmenter: str) -> dict[str, Any]:
+    """The first row that counts this network as published; nan and '' where none does."""
+    for row in rows(metric=PARAMETERS):
+        if (row["segmenter"], row["variant"]) == (segmenter, ""):
+            count, source, note = round(float(row["value"])), row["source"], row["note"]
+            return {"published_parameters": count, "published_source": source, "published_note": note}
+    return {"published_parameters": math.nan, "published_source": "", "published_note": ""}

@@ -17,7 +17,6 @@ from pipeline import efficiency
 from pipeline.efficiency import count_flops, measure, weight_bytes
 from pipeline.knobs import EfficiencyKnobs
 from tasks import Efficiency, child, memory, published
-from tasks.efficiency import published_parameters
 from tasks.errors import SettingsError
 from tests.conftest import Luigi
 
@@ -141,10 +140,10 @@ def test_the_published_count_is_the_first_of_the_network_as_published(monkeypatc
         {"segmenter": "scnet", "variant": "", "value": "3", "source": "C", "note": ""},
     ]
     monkeypatch.setattr(published, "rows", lambda metric: rows if metric == "parameters" else [])
-    found = published_parameters("scnet")
+    found = published.parameters("scnet")
     assert list(found.values()) == [29_460_000, "B", "rounded"]
     assert isinstance(found["published_parameters"], int)
-    assert math.isnan(published_parameters("unet")["published_parameters"])
+    assert math.isnan(published.parameters("unet")["published_parameters"])
 
 
 def test_a_misspelt_segmenter_is_answered_with_the_nearest_name(tiny: Path) -> None:
