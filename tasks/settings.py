@@ -1,6 +1,7 @@
 """configs/*.toml → the knobs of every stage; strict, and every complaint names file and line.
 
-Order: a variant's own values > the command line > `configs/<dataset>.toml` > the recipe it names.
+Order: a variant's own values > the command line > `configs/<dataset>.toml` > the recipe it names > the recipe which
+that one names and changes.
 """
 
 from __future__ import annotations
@@ -124,16 +125,30 @@ def _layers(dataset: str, recipe: str, variant: str) -> Iterator[tuple[Source, d
     """(file, its checked sections) from the weakest to the strongest."""
     own = _read(_find("dataset", dataset))
     mine = _sections(own, _plain(own))
-    named = recipe or own.values.get("recipe", "")
-    if not isinstance(named, str) or not named:
-        raise SettingsError(f"{own.path}: recipe = {named!r}; name one of: {', '.join(known('recipe'))}")
-    base = _read(_find("recipe", named))
-    yield base, _sections(base, _plain(base))
+    recipes = _recipes(own, recipe)
+    for source in reversed(recipes):
+        yield source, _sections(source, _plain(source))
     yield own, mine
     if "=" in variant:
         yield own, _inline(variant)
     elif variant:
-        yield _variant(variant, [own, base])
+        yield _variant(variant, [own, *recipes])
+
+
+def _recipes(own: Source, recipe: str) -> list[Source]:
+    """The recipe asked for, or else the data set's own, and those that each names and changes; strongest first."""
+    found: list[Source] = []
+    source, named = own, recipe or own.values.get("recipe", "")
+    while named or source is own:
+        if not isinstance(named, str) or not named:
+            raise SettingsError(f"{source.path}: recipe = {named!r}; name one of: {', '.join(known('recipe'))}")
+        source = _read(_find("recipe", named))
+        if source.path in [other.path for other in found]:
+            circle = " → ".join(other.path.stem for other in [*found, source])
+            raise SettingsError(f"{found[-1].path}: recipes name each other in a circle: {circle}")
+        found.append(source)
+        named = source.values.get("recipe", "")
+    return found
 
 
 def _plain(source: Source) -> dict[str, Any]:
@@ -178,7 +193,7 @@ def _resolved(dataset: str, recipe: str, variant: str) -> tuple[dict[str, dict[s
         for section, table in sections.items():
             for key, value in table.items():
                 values[section][key] = _laid_over(values[section].get(key), value)
-                fixed |= {f"{section}.{key}"} if number == 2 else set()
+                fixed |= {f"{section}.{key}"} if variant and number == len(layers) - 1 else set()
     for section, schema in knobs.SECTIONS.items():
         for key in knobs.fields(schema):
             if key not in values[section]:
@@ -248,5 +263,4 @@ def recipe_name(dataset: str, recipe: str) -> str:
 def variants(dataset: str, recipe: str) -> list[str]:
     """The names of all variants that a data set's files define."""
     own = _read(_find("dataset", dataset))
-    base = _read(_find("recipe", recipe_name(dataset, recipe)))
-    return sorted({*own.values.get("variants", {}), *base.values.get("variants", {})})
+    return sorted({name for source in (own, *_recipes(own, recipe)) for name in source.values.get("variants", {})})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 import models
 from pipeline import knobs
-from tasks import Segmenter, settings
+from tasks import Patches, Segmenter, ThresholdMaps, settings
 from tasks.errors import SettingsError
 
 
@@ -117,6 +118,46 @@ def test_a_missing_number_is_an_error_since_no_knob_has_a_default(tiny: Path) ->
         settings.resolve("PseudoLabels", "tiny", "", "", {})
 
 
+def write_recipes(tiny: Path, **texts: str) -> None:
+    folder = tiny / "configs" / "recipes"
+    folder.mkdir()
+    for name, text in texts.items():
+        (folder / f"{name}.toml").write_text(text)
+    settings.forget()
+
+
+def test_a_recipe_that_names_another_says_only_what_it_changes(tiny: Path) -> None:
+    write_recipes(
+        tiny,
+        wide='recipe = "quick"\n[ThresholdMaps]\nwindow_px = 64\nstride_px = 32\n',
+        wider='recipe = "wide"\n[ThresholdMaps]\nwindow_px = 128\n',
+    )
+    quick, wider = (settings.resolve("ThresholdMaps", "tiny", recipe, "", {}) for recipe in ("quick", "wider"))
+    assert wider == dataclasses.replace(quick, window_px=128, stride_px=32)
+    assert settings.resolve("Patches", "tiny", "wider", "", {}).stride_px == 128, "the data set's own file wins"
+    varied = settings.resolve("ThresholdMaps", "tiny", "wider", "two_class_otsu", {"window_px": "32"})
+    assert (varied.classes, varied.window_px) == (2, 32), "quick's variants and the command line still count"
+    assert {"two_classes", "two_class_otsu"} <= set(settings.variants("tiny", "wider"))
+
+
+def test_two_recipes_that_say_the_same_share_every_key(tiny: Path) -> None:
+    write_recipes(tiny, slower='recipe = "quick"\n[ThresholdMaps]\nstride_px = 4\n')
+    assert (
+        ThresholdMaps(dataset="tiny", recipe="slower").key
+        == ThresholdMaps(dataset="tiny", recipe="quick", stride_px="4").key
+        != ThresholdMaps(dataset="tiny", recipe="quick").key
+    )
+    assert Patches(dataset="tiny", recipe="slower").key == Patches(dataset="tiny", recipe="quick").key
+
+
+def test_recipes_that_name_each_other_are_an_error_and_no_endless_search(tiny: Path) -> None:
+    write_recipes(tiny, one='recipe = "two"\n', two='recipe = "one"\n', other='recipe = "qick"\n')
+    with pytest.raises(SettingsError, match=r"two.toml: recipes name each other in a circle: one → two → one"):
+        settings.resolve("Patches", "tiny", "one", "", {})
+    with pytest.raises(SettingsError, match=r"no recipe 'qick'; did you mean quick\?"):
+        settings.resolve("Patches", "tiny", "other", "", {})
+
+
 @pytest.mark.parametrize("recipe", settings.known("recipe"))
 @pytest.mark.parametrize("dataset", settings.known("dataset"))
 def test_every_shipped_file_resolves_with_every_recipe(dataset: str, recipe: str) -> None:
@@ -125,8 +166,6 @@ def test_every_shipped_file_resolves_with_every_recipe(dataset: str, recipe: str
 
 
 def test_no_knob_of_the_schema_has_a_default() -> None:
-    import dataclasses
-
     for schema in knobs.SECTIONS.values():
         for field in dataclasses.fields(schema):
             assert field.default is dataclasses.MISSING, f"{schema.__name__}.{field.name}"
