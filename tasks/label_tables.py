@@ -12,6 +12,7 @@ from tasks.crf_search import TABLE as CRF_TABLE
 from tasks.crf_search import CrfSearch
 from tasks.diagnosis import TABLE as DIAGNOSIS_TABLE
 from tasks.diagnosis import Diagnosis
+from tasks.errors import SettingsError
 from tasks.labels import LabelStage
 from tasks.rows import keys_of, walk
 from tasks.run_all import Question
@@ -30,8 +31,16 @@ class LabelTables(Question):
 
     split = Choice(SPLITS, "split", default="train")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.variant:
+            raise SettingsError(
+                f"LabelTables --variant {self.variant!r}: the rows of Table VII are variants themselves and would be "
+                "without it; say its numbers as --Stage-knob value, or in a recipe that names the one it changes"
+            )
+
     def knobs(self) -> Any:
-        return settings.resolve("LabelTables", self.dataset, self.recipe, self.variant, {})
+        return settings.resolve("LabelTables", self.dataset, self.recipe, "", {})
 
     def scores(self, labels: str, arch: str, variant: str = "") -> Scores:
         changed = {"variant": variant} if variant else {}

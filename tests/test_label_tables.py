@@ -13,7 +13,7 @@ from pipeline import label_search
 from pipeline.knobs import PseudoLabelsKnobs, TuneLabelsKnobs
 from pipeline.maps_to_pseudo_labels import cleaned, diagnosis, localization, pseudo_label
 from pipeline.scores_to_tables import beside, rate
-from tasks import settings
+from tasks import LabelTables, settings
 from tasks.errors import SettingsError
 from tests.conftest import Luigi, ran
 
@@ -146,3 +146,8 @@ def test_ablations_reuse_every_stage_that_they_do_not_change_and_tuned_rows_are_
     tuned = pd.read_csv(folder / "table_II.csv")
     assert list(tuned["tuned_on_masks"]) == [0, 0, 0, 6]
     assert list(tuned["masks_used"]) == [0, 3, 0, 6]
+
+
+def test_label_tables_of_a_variant_are_refused_since_their_ablations_would_be_of_something_else(tiny: Path) -> None:
+    with pytest.raises(SettingsError, match=r"--variant 'two_classes'.*--Stage-knob value, or in a recipe"):
+        LabelTables(dataset="tiny", variant="two_classes")
