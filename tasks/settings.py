@@ -139,16 +139,17 @@ def _recipes(own: Source, recipe: str) -> list[Source]:
     """The recipe asked for, or else the data set's own, and those that each names and changes; strongest first."""
     found: list[Source] = []
     source, named = own, recipe or own.values.get("recipe", "")
-    while named or source is own:
+    while True:
         if not isinstance(named, str) or not named:
             raise SettingsError(f"{source.path}: recipe = {named!r}; name one of: {', '.join(known('recipe'))}")
         source = _read(_find("recipe", named))
         if source.path in [other.path for other in found]:
             circle = " → ".join(other.path.stem for other in [*found, source])
-            raise SettingsError(f"{found[-1].path}: recipes name each other in a circle: {circle}")
+            raise SettingsError(f"{found[-1].path}: recipes name each other in a circle: {circle}; one must name none")
         found.append(source)
-        named = source.values.get("recipe", "")
-    return found
+        if "recipe" not in source.values:
+            return found
+        named = source.values["recipe"]
 
 
 def _plain(source: Source) -> dict[str, Any]:

@@ -150,12 +150,16 @@ def test_two_recipes_that_say_the_same_share_every_key(tiny: Path) -> None:
     assert Patches(dataset="tiny", recipe="slower").key == Patches(dataset="tiny", recipe="quick").key
 
 
-def test_recipes_that_name_each_other_are_an_error_and_no_endless_search(tiny: Path) -> None:
-    write_recipes(tiny, one='recipe = "two"\n', two='recipe = "one"\n', other='recipe = "qick"\n')
+def test_recipes_that_name_each_other_or_nothing_that_there_is_are_an_error(tiny: Path) -> None:
+    write_recipes(
+        tiny, one='recipe = "two"\n', two='recipe = "one"\n', other='recipe = "qick"\n', blank='recipe = ""\n'
+    )
     with pytest.raises(SettingsError, match=r"two.toml: recipes name each other in a circle: one → two → one"):
         settings.resolve("Patches", "tiny", "one", "", {})
     with pytest.raises(SettingsError, match=r"no recipe 'qick'; did you mean quick\?"):
         settings.resolve("Patches", "tiny", "other", "", {})
+    with pytest.raises(SettingsError, match=r"blank.toml: recipe = ''; name one of: .*quick"):
+        settings.resolve("Patches", "tiny", "blank", "", {})
 
 
 @pytest.mark.parametrize("recipe", settings.known("recipe"))
