@@ -43,7 +43,7 @@ def build_classifier(arch: str, *, head: str, weights: str | Mapping[str, Tensor
 
 
 def build_segmenter(name: str, **options: Any) -> nn.Module:
-    """A network that turns N×3×H×W in [0, 1], of any H and W, into logits: see `models.wrapper`.
+    """A network that turns N×3×H×W in [0, 1], of any H and W, into logits: see `models.parts.wrapper`.
 
     The options are the arguments of its module's `build`, all of them required.
     """

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.wrapper import PaddedSegmenter
+from models.parts.wrapper import PaddedSegmenter
 
 SIZE_DIVISOR = 32
 NORM_EPSILON = 1e-3

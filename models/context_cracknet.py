@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.resnet_stages import build_trunk
-from models.tiles import Tiled
-from models.wrapper import PaddedSegmenter
+from models.parts.resnet_stages import build_trunk
+from models.parts.tiles import Tiled
+from models.parts.wrapper import PaddedSegmenter
 
 SIZE_DIVISOR = 32
 TOKEN_PX = 16  # side of the square of the image that a token stands for
@@ -35,9 +35,10 @@ def build(
     [448, 448]: 82,050,597 parameters, 73,249,317 without `cagm`, 80,663,745 without `rfem`.
 
     The attention (`cagm`) owns weights for each token of a training crop, whose height and width are `input_size`.
-    Images of other sizes: tokens "tile" runs the network on tiles of input_size (see `models.tiles`), "interpolate"
-    stretches those weights. Without `rfem` the skips are plain, without `cagm` every size is taken as it is.
-    encoder: see `models.resnet_stages.build_trunk`.
+    Images of other sizes: tokens "tile" runs the network on tiles of input_size (see `models.parts.tiles`),
+    "interpolate" stretches those weights. Without `rfem` the skips are plain, without `cagm` every size is taken as it
+    is.
+    encoder: see `models.parts.resnet_stages.build_trunk`.
     """
     check(input_size, tokens, dropout)
     if not cagm:

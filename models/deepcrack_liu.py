@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import vgg
-from models.wrapper import PaddedSegmenter
+from models.parts import vgg
+from models.parts.wrapper import PaddedSegmenter
 
 SIZE_DIVISOR = 32
 GAIN = 0.02  # of the first weights, as in the published code; behind it every layer is normalised
@@ -23,7 +23,7 @@ def build(
     norm: "batch" (14,720,389 parameters at width 64), or "instance", every image and channel by itself
     without learned scale (14,711,941). bn_test_mode: "running" statistics of the training, or "batch", those
     of each single image with its mirrored margin, as the published test script has it; only for norm "batch".
-    encoder: see `models.vgg.load_encoder`.
+    encoder: see `models.parts.vgg.load_encoder`.
     """
     if norm not in ("batch", "instance"):
         raise ValueError(f"norm {norm!r}; allowed: 'batch', 'instance'")

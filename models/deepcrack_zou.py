@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import vgg
-from models.wrapper import PaddedSegmenter
+from models.parts import vgg
+from models.parts.wrapper import PaddedSegmenter
 
 SIZE_DIVISOR = 32  # five halvings
 
@@ -19,7 +19,7 @@ def build(*, width: int, norm: str, fusion: str, encoder: str | Mapping[str, Ten
 
     fusion: "code", as the published code joins encoder and decoder at a scale (30,905,011 parameters at width
     64 without normalisation, 30,921,011 with it), or "paper" (29,466,571 without). norm: "none" as in the
-    code, "batch" as in the paper. encoder: see `models.vgg.load_encoder`.
+    code, "batch" as in the paper. encoder: see `models.parts.vgg.load_encoder`.
     """
     if norm not in ("none", "batch"):
         raise ValueError(f"norm {norm!r}; allowed: 'none', 'batch'")

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import efficientnet
-from models.vgg import Norm, he_normal
-from models.wrapper import PaddedSegmenter
+from models.parts import efficientnet
+from models.parts.vgg import Norm, he_normal
+from models.parts.wrapper import PaddedSegmenter
 
 SIZE_DIVISOR = 32
 SCALES = 5  # the decoder doubles the image that often, and halves its channels each time
@@ -31,10 +31,10 @@ def build(
 
     width and depth are EfficientNet's own factors of channels and blocks: 1.6 and 2.2 (B5) as published,
     1 and 1 for B0. decoder_width: channels of the deepest decoder block, a multiple of 16, 256 as published
-    (together 39,650,581 parameters). drop_connect: see `models.efficientnet.Encoder`, 0.2 as published.
+    (together 39,650,581 parameters). drop_connect: see `models.parts.efficientnet.Encoder`, 0.2 as published.
     bn_momentum: share of the new value in the running statistics, 0.01 as published; a training of a few
     hundred steps needs a larger one, or it ends with the statistics of its beginning. encoder: see
-    `models.efficientnet.load_encoder`.
+    `models.parts.efficientnet.load_encoder`.
     """
     if width <= 0 or depth <= 0:
         raise ValueError(f"width {width} and depth {depth}; both must be above 0")

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.resnet_stages import build_trunk
-from models.wrapper import PaddedSegmenter
+from models.parts.resnet_stages import build_trunk
+from models.parts.wrapper import PaddedSegmenter
 
 GRIDS = (1, 2, 3, 6)  # cells on a side, of each level of the pyramid
 SIZE_DIVISOR = 32
@@ -28,7 +28,7 @@ def build(
     auxiliary output, 27,500,548 without.
 
     dropout: of whole channels behind the pyramid, behind each of the three enlargements, in the auxiliary head.
-    encoder: see `models.resnet_stages.build_trunk`.
+    encoder: see `models.parts.resnet_stages.build_trunk`.
     """
     if len(dropout) != 3 or not all(0 <= share < 1 for share in dropout):
         raise ValueError(f"dropout {list(dropout)}; wanted: three shares of at least 0 and below 1")

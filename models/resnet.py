@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torchvision
 from torch import Tensor, nn
 
-from models import pretrained
-from models.wrapper import Normalise
+from models.parts import pretrained
+from models.parts.wrapper import Normalise
 
 DENSE_UNITS = 1000  # of the authors' code, not a knob: its name is part of the choice `dense1000`
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.wrapper import Normalise, PaddedSegmenter
+from models.parts.wrapper import Normalise, PaddedSegmenter
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each block of the encoder and of the decoder
 GROWTH = (1, 2, 4, 8, 8)  # channels of each block, in `width`

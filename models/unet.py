@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.wrapper import PaddedSegmenter
+from models.parts.wrapper import PaddedSegmenter
 
 LEVELS = 4  # halvings of the image; 16 pixels are one at the bottom
 

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from models.resnet import Classifier
 from pipeline.knobs import CamsKnobs, Precision
+from pipeline.learning.training import autocast, evaluating, laid_out, place, to_batch
 from pipeline.ops.localization import normalise_by_maximum
 from pipeline.ops.resampling import upsample_lanczos
 from pipeline.ops.types import ImageRGB, Map
 from pipeline.ops.windows import pad_to_multiple
-from pipeline.training import autocast, evaluating, laid_out, place, to_batch
 
 CRACK = 1
 CELL_PX = 32  # pixels of the image to one of the features

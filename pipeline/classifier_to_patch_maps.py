@@ -11,10 +11,10 @@ from torch import Tensor
 
 from models.resnet import Classifier
 from pipeline.knobs import PatchMapsKnobs
+from pipeline.learning.training import evaluating, laid_out, to_batch
 from pipeline.ops.resampling import upsample_lanczos
 from pipeline.ops.types import ImageRGB, Map
 from pipeline.ops.windows import mean_of_overlaps, pad_to_windows
-from pipeline.training import evaluating, laid_out, to_batch
 
 # Windows that go through the network together. A constant and no setting: libraries may choose their kernels
 # by the size of a batch (a window alone differs in the last bits), and no setting of speed may move a result.

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.augmentation import GEOMETRIES, PatchIndex, cut_patch, turn
 from pipeline.knobs import PatchesKnobs
+from pipeline.learning.augmentation import GEOMETRIES, PatchIndex, cut_patch, turn
 from pipeline.ops.types import Mask
 from pipeline.ops.windows import pad_to_multiple, window_starts
 

@@ -12,12 +12,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from pipeline.augmentation import GEOMETRIES, QUARTER
-from pipeline.cutting import Cutter, cutter
 from pipeline.knobs import SegmenterKnobs
-from pipeline.losses import LossNumbers, segmenter_loss
+from pipeline.learning.augmentation import GEOMETRIES, QUARTER
+from pipeline.learning.cutting import Cutter, cutter
+from pipeline.learning.losses import LossNumbers, segmenter_loss
+from pipeline.learning.training import Batch, Epoch, Loss, Progress, draw, fit
 from pipeline.ops.types import Grey, ImageRGB
-from pipeline.training import Batch, Epoch, Loss, Progress, draw, fit
 
 
 def train_segmenter(

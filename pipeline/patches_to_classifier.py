@@ -13,11 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.resnet import Classifier
-from pipeline.augmentation import PatchIndex
-from pipeline.cutting import Cutter, cutter
 from pipeline.knobs import ClassifierKnobs, Precision
+from pipeline.learning.augmentation import PatchIndex
+from pipeline.learning.cutting import Cutter, cutter
+from pipeline.learning.training import Batch, Bytes, Epoch, Progress, draw, evaluating, fit, laid_out, to_batch
 from pipeline.ops.types import ImageRGB
-from pipeline.training import Batch, Bytes, Epoch, Progress, draw, evaluating, fit, laid_out, to_batch
 
 
 def train_classifier(

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from pipeline.knobs import PredictionsKnobs
+from pipeline.learning.training import evaluating, laid_out, to_batch
 from pipeline.ops.resampling import resize_image, resize_linear
 from pipeline.ops.types import ImageRGB, Map
 from pipeline.ops.windows import pad_to_multiple, tiles
-from pipeline.training import evaluating, laid_out, to_batch
 
 GRID_PX = 32  # all networks shrink by at most this: tiles that start on it see the same cells as the whole image
 

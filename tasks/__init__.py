@@ -6,36 +6,36 @@ import sys
 
 import luigi.configuration
 
-from tasks import command_line, console, settings
-from tasks.base import Execution, Experiment, Stage
 from tasks.cams import Cams
 from tasks.classifier import Classifier
-from tasks.compare import Compare
+from tasks.core import command_line, console, settings
+from tasks.core.errors import HairlineError, SettingsError, StageError
+from tasks.core.stage import Execution, Experiment, Stage
 from tasks.crf_labels import CrfLabels
 from tasks.crf_search import CrfSearch
-from tasks.cross_table import CrossTable
 from tasks.dataset import Dataset
 from tasks.demo_photos import DemoPhotos
 from tasks.diagnosis import Diagnosis
 from tasks.edge_maps import EdgeMaps
-from tasks.efficiency import Efficiency
-from tasks.errors import HairlineError, SettingsError, StageError
-from tasks.fetch import Fetch
-from tasks.inspection import Inspect
-from tasks.label_tables import LabelTables
 from tasks.patch_maps import PatchMaps
 from tasks.patches import Patches
-from tasks.plan import Plan
 from tasks.predictions import Predictions
 from tasks.pseudo_labels import PseudoLabels
+from tasks.questions.compare import Compare
+from tasks.questions.cross_table import CrossTable
+from tasks.questions.efficiency import Efficiency
+from tasks.questions.fetch import Fetch
+from tasks.questions.inspect_image import Inspect
+from tasks.questions.label_tables import LabelTables
+from tasks.questions.plan import Plan
+from tasks.questions.run_all import RunAll
+from tasks.questions.upkeep import Gc, Invalidate, Verify
 from tasks.refinements import Refinements
-from tasks.run_all import RunAll
 from tasks.scores import Scores
 from tasks.segmenter import Segmenter
 from tasks.tables import Tables
 from tasks.threshold_maps import ThresholdMaps
 from tasks.tune_labels import TuneLabels
-from tasks.upkeep import Gc, Invalidate, Verify
 
 __all__ = [
     "Cams",

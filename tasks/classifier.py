@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import models
-from tasks import files, settings
-from tasks.base import SPLITS, Choice
-from tasks.cache import Draft
+from tasks.core import files, settings
+from tasks.core.cache import Draft
+from tasks.core.errors import SettingsError
+from tasks.core.stage import SPLITS, Choice
+from tasks.core.trained_stage import TrainedStage
 from tasks.dataset import Dataset, Photo
-from tasks.errors import SettingsError
 from tasks.patches import Patches
-from tasks.trained import TrainedStage
 
 if TYPE_CHECKING:
     import torch
 
     from models.resnet import Classifier as Resnet
-    from tasks.base import Stage
-    from tasks.pixels import Pixels
+    from tasks.core.pixel_file import Pixels
+    from tasks.core.stage import Stage
 
 SCORES = "scores.csv"
 SCORES_BY_IMAGE = "scores_by_image.csv"  # an image is as cracked as its most suspicious patch

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.base import Stage
+from tasks.core.stage import Stage
 from tasks.crf_search import CrfSearch
 from tasks.dataset import Photo
 from tasks.labels import LabelStage, localization_stages

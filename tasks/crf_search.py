@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from tasks import files
-from tasks.base import Choice, Stage
-from tasks.cache import Draft
 from tasks.cams import Cams
+from tasks.core import files
+from tasks.core.cache import Draft
+from tasks.core.errors import StageError
+from tasks.core.stage import Choice, Stage
 from tasks.dataset import Dataset, Photo
-from tasks.errors import StageError
 from tasks.patch_maps import PatchMaps
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class CrfSearch(Stage):
     def make(self, draft: Draft) -> str:
         import pandas as pd
 
-        from pipeline import crf_search
+        from pipeline.searches import crf as crf_search
 
         photos = self._drawn()
         rows = self._searched(draft, photos) if photos else crf_search.not_searched(self.knobs)
@@ -65,7 +65,7 @@ class CrfSearch(Stage):
 
     def _drawn(self) -> list[Photo]:
         """The training images of the search: drawn with the seed from those that have masks."""
-        from pipeline.label_search import draw
+        from pipeline.searches.labels import draw
 
         if not self.knobs.search:
             return []
@@ -74,7 +74,7 @@ class CrfSearch(Stage):
 
     def _searched(self, draft: Draft, photos: list[Photo]) -> list[dict[str, Any]]:
         """The rows of all passes; a coarse pass only says which sets are worth a look in full size."""
-        from pipeline import crf_search
+        from pipeline.searches import crf as crf_search
 
         knobs, rows = self.knobs, []
         settings = crf_search.grid(knobs)
@@ -89,7 +89,7 @@ class CrfSearch(Stage):
         self, draft: Draft, name: str, photos: list[Photo], settings: Sequence[CrfParameters], scale: float
     ) -> list[dict[str, Any]]:
         """Counts of every image, each in a file, so that a killed search goes on with the images that are missing."""
-        from pipeline.crf_search import counts_of, rows_of
+        from pipeline.searches.crf import counts_of, rows_of
 
         self.say(f"{name} pass: {len(photos)} images at {scale:g} of their size, parameter sets: {len(settings)}")
         by_id = {photo.id: photo for photo in photos}

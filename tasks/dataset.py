@@ -8,15 +8,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import knobs, layouts, layouts_csv, layouts_splits
-from pipeline.layouts import Found, Row
-from tasks import child, fingerprint, gate, photo_index, settings
-from tasks.base import SPLITS, Experiment, Stage
-from tasks.cache import Draft
+from pipeline import knobs
+from pipeline.layouts import csv_table as layouts_csv
+from pipeline.layouts import on_disk as layouts
+from pipeline.layouts import splits as layouts_splits
+from pipeline.layouts.on_disk import Found, Row
+from tasks.core import child, settings
+from tasks.core.cache import Draft
+from tasks.core.errors import SettingsError, StageError
+from tasks.core.stage import SPLITS, Experiment, Stage
 from tasks.demo_photos import DemoPhotos
-from tasks.errors import SettingsError, StageError
-from tasks.examination import Verdict, examine
-from tasks.photo_index import Photo, Record
+from tasks.intake import fingerprint, gate, photo_index
+from tasks.intake.examination import Verdict, examine
+from tasks.intake.photo_index import Photo, Record
 
 __all__ = ["INDEX", "REJECTED", "WARNINGS", "Dataset", "Photo", "target_of"]
 
@@ -49,7 +53,7 @@ class Dataset(Stage):
         root = settings.data_folder() / Path(self.knobs.root or self.dataset).expanduser()
         if not root.is_file():
             return root
-        from tasks import archive
+        from tasks.intake import archive
 
         limits = settings.resolve("Fetch", self.dataset, self.recipe, self.variant, {})
         return archive.unpacked_within(root, settings.outputs_folder() / ".unpacked", limits)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline import knobs
-from tasks import files
-from tasks.base import Stage
-from tasks.cache import Draft
+from tasks.core import files
+from tasks.core.cache import Draft
+from tasks.core.stage import Stage
 
 
 class DemoPhotos(Stage):
     """images/<split>/….png and masks/<split>/….png, as a user's own folder would look."""
 
     def make(self, draft: Draft) -> str:
-        from pipeline.synthetic import demo_photos
+        from pipeline.demo.photos import demo_photos
 
         wanted: knobs.DemoPhotosKnobs = self.knobs
         total = sum((wanted.train_images, wanted.val_images, wanted.test_images))

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import models
-from tasks import files
-from tasks.base import SPLITS, Choice, Stage
-from tasks.cache import Draft
-from tasks.errors import StageError
+from tasks.core import files
+from tasks.core.cache import Draft
+from tasks.core.errors import StageError
+from tasks.core.stage import SPLITS, Choice, Stage
 from tasks.pseudo_labels import PseudoLabels
 from tasks.scores import Scores
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks import fingerprint, gate, settings
-from tasks.cache import Draft
+from tasks.core import settings
+from tasks.core.cache import Draft
+from tasks.core.errors import SettingsError, StageError
 from tasks.dataset import Photo
-from tasks.errors import SettingsError, StageError
-from tasks.image_maps import ImageMaps
+from tasks.image_stage import ImageMaps
+from tasks.intake import fingerprint, gate
 
 
 class EdgeMaps(ImageMaps):

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from tasks import files
-from tasks.base import SPLITS, Choice, Stage
-from tasks.cache import Draft
 from tasks.cams import Cams
+from tasks.core import files
+from tasks.core.cache import Draft
+from tasks.core.stage import SPLITS, Choice, Stage
 from tasks.dataset import Dataset, Photo, target_of
 from tasks.patch_maps import PatchMaps
 

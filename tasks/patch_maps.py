@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from tasks import files
-from tasks.base import SPLITS, Choice, Stage
-from tasks.cache import Draft
 from tasks.classifier import Classifier
+from tasks.core import files
+from tasks.core.cache import Draft
+from tasks.core.stage import SPLITS, Choice, Stage
+from tasks.core.trained_stage import NetworkStage
 from tasks.dataset import Dataset, Photo, target_of
-from tasks.trained import NetworkStage
 
 if TYPE_CHECKING:
     import torch

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tasks import files
-from tasks.base import SPLITS, Stage
-from tasks.cache import Draft
+from tasks.core import files
+from tasks.core.cache import Draft
+from tasks.core.stage import SPLITS, Stage
 from tasks.dataset import Dataset
 
 if TYPE_CHECKING:

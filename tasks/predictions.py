@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from tasks import files
-from tasks.base import SPLITS, Choice, Stage
-from tasks.cache import Draft
+from tasks.core import files
+from tasks.core.cache import Draft
+from tasks.core.stage import SPLITS, Choice, Stage
+from tasks.core.trained_stage import NetworkStage
 from tasks.dataset import Dataset, target_of
 from tasks.edge_maps import EdgeMaps, image_of
 from tasks.segmenter import LABELS, Segmenter
-from tasks.trained import NetworkStage
 
 
 class SegmenterMaps(Stage):

@@ -8,7 +8,7 @@ import luigi
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.base import Stage
+from tasks.core.stage import Stage
 from tasks.dataset import Photo
 from tasks.labels import LabelStage, localization_stages
 from tasks.threshold_maps import ThresholdMaps

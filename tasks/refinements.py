@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tasks import files
-from tasks.base import Experiment, Stage
-from tasks.cache import Draft
+from tasks.core import files
+from tasks.core.cache import Draft
+from tasks.core.stage import Experiment, Stage
 from tasks.predictions import Predictions, SegmenterMaps
 
 

@@ -9,12 +9,12 @@ import luigi
 from numpy.typing import NDArray
 
 import models
-from tasks import files
-from tasks.base import SPLITS, Choice, Stage
-from tasks.cache import Draft
+from tasks.core import files
+from tasks.core.cache import Draft
+from tasks.core.errors import StageError
+from tasks.core.stage import SPLITS, Choice, Stage
 from tasks.crf_labels import CrfLabels
 from tasks.dataset import Dataset, Photo, target_of
-from tasks.errors import StageError
 from tasks.labels import LabelStage
 from tasks.predictions import Predictions
 from tasks.refinements import Refinements, final_maps

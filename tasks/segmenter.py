@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import models
-from tasks import files, settings
-from tasks.base import Choice, Experiment, Stage, one_of
-from tasks.cache import Draft
+from tasks.core import files, settings
+from tasks.core.cache import Draft
+from tasks.core.errors import SettingsError, StageError, nearest
+from tasks.core.stage import Choice, Experiment, Stage, one_of
+from tasks.core.trained_stage import TrainedStage
 from tasks.crf_labels import CrfLabels
 from tasks.dataset import Dataset, Photo, target_of
 from tasks.edge_maps import EdgeMaps, image_of
-from tasks.errors import SettingsError, StageError, nearest
 from tasks.labels import LabelStage
 from tasks.pseudo_labels import PseudoLabels
-from tasks.trained import TrainedStage
 
 LABELS = ("full", "crf", "pseudo", "semi")  # semi: pseudo labels of the test images as well
 ALL = "all"  # in [Tables] segmenters and semi

@@ -8,17 +8,19 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tasks import cache, files, paper, presence, summary
-from tasks.base import Stage, one_of
-from tasks.cache import Draft
 from tasks.classifier import SCORES, Classifier
+from tasks.core import cache, files
+from tasks.core.cache import Draft
+from tasks.core.errors import SettingsError, StageError
+from tasks.core.provenance import snake
+from tasks.core.stage import Stage, one_of
 from tasks.dataset import Dataset
-from tasks.errors import SettingsError, StageError
 from tasks.labels import LabelStage
 from tasks.predictions import Predictions
-from tasks.provenance import snake
 from tasks.refinements import Refinements, final_maps
-from tasks.rows import keys_of, segmentation_row, walk
+from tasks.reports import absent as presence
+from tasks.reports import paper, summary
+from tasks.reports.rows import keys_of, segmentation_row, walk
 from tasks.scores import Scores
 from tasks.segmenter import LABELS, chosen
 
@@ -139,7 +141,7 @@ class Tables(Stage):
     def _make_scored(self, draft: Draft) -> str:
         import pandas as pd
 
-        from pipeline import scores_to_tables as to_tables
+        from pipeline.reports import scores_to_tables as to_tables
 
         rows = [*map(segmentation_row, self.segmentation_scores()), *self._theirs(SEGMENTATION)]
         segmentation = pd.DataFrame(rows)
@@ -167,7 +169,7 @@ class Tables(Stage):
         """One CSV and one figure for each test set."""
         import pandas as pd
 
-        from pipeline.curves_to_figure import figure
+        from pipeline.reports.curves_to_figure import figure
 
         by_set: dict[str, list[Any]] = {}
         for stage in self.segmentation_scores():
@@ -189,7 +191,7 @@ class Tables(Stage):
         return sorted(self.entry.manifest()["files"])
 
     def _label_row(self, stage: Scores) -> dict[str, Any]:
-        from pipeline.scores_to_tables import beside
+        from pipeline.reports.scores_to_tables import beside
 
         maps = stage.maps()
         dropped = list(maps.kept().values()).count(False) if isinstance(maps, LabelStage) else 0
@@ -199,7 +201,7 @@ class Tables(Stage):
         return {**beside(ours, theirs), **keys_of(stage)}
 
     def _classifier_rows(self) -> Iterator[dict[str, Any]]:
-        from pipeline.scores_to_tables import beside
+        from pipeline.reports.scores_to_tables import beside
 
         for stage in self.classifier_stages():
             for row in files.read_table(stage.entry.checked(SCORES)).to_dict("records"):

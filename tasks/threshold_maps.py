@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.dataset import Photo
-from tasks.image_maps import ImageMaps
+from tasks.image_stage import ImageMaps
 
 
 class ThresholdMaps(ImageMaps):

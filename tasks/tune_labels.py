@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import models
-from tasks import files
-from tasks.base import Choice, Stage
-from tasks.cache import Draft
-from tasks.errors import StageError
+from tasks.core import files
+from tasks.core.cache import Draft
+from tasks.core.errors import StageError
+from tasks.core.stage import Choice, Stage
 from tasks.pseudo_labels import PseudoLabels
 from tasks.scores import Scores
 from tasks.threshold_maps import ThresholdMaps
@@ -46,7 +46,7 @@ class TuneLabels(Stage):
     def make(self, draft: Draft) -> str:
         import pandas as pd
 
-        from pipeline.label_search import as_table, draw, search
+        from pipeline.searches.labels import as_table, draw, search
 
         masked = {photo.id: photo for photo in self.labels().photos() if photo.mask_path}
         if not masked:
@@ -62,8 +62,8 @@ class TuneLabels(Stage):
         return f"tuned on {len(names)} masks: ODS {rows[0]['ods']:.4f} with {found} {more}"
 
     def _labelled(self, photos: list[Any]) -> Iterator[Any]:
-        from pipeline.label_search import choices, labels_of
         from pipeline.maps_to_pseudo_labels import labeller
+        from pipeline.searches.labels import choices, labels_of
 
         labels, options = self.labels(), choices(self.knobs)
         with self.progress() as progress:

@@ -102,7 +102,7 @@ def fresh_settings() -> Iterator[None]:
     """Settings and task instances are remembered within a process; every test starts without memories."""
     from luigi.task_register import Register
 
-    from tasks import settings
+    from tasks.core import settings
 
     settings.forget()
     Register.clear_instance_cache()

@@ -27,7 +27,7 @@ COLUMNS = ("dataset", "recipe", "stage", "entries", "checksum")
 @contextmanager
 def stand_ins() -> Iterator[None]:
     """Nothing but the project's own settings, and a small file where the photos of each data set would lie."""
-    from tasks import settings
+    from tasks.core import settings
 
     with tempfile.TemporaryDirectory() as folder:
         for name in DATA:
@@ -50,7 +50,7 @@ def keys_of(dataset: str, recipe: str) -> dict[str, set[str]]:
     from luigi.task_register import Register
 
     import tasks
-    from tasks.rows import walk
+    from tasks.reports.rows import walk
 
     Register.clear_instance_cache()
     axes = {"dataset": dataset, "recipe": recipe}

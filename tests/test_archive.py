@@ -17,9 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import archive
-from tasks.archive_members import Member, RefusedError, Rules
-from tasks.errors import StageError
+from tasks.core.errors import StageError
+from tasks.intake import archive
+from tasks.intake.archive_members import Member, RefusedError, Rules
 
 TREE = {"image/001.jpg": b"one", "image/002.jpg": b"two" * 50, "groundTruth/001.mat": b"", "readme.txt": b"read"}
 
@@ -238,7 +238,7 @@ def test_the_second_call_reads_nothing_and_unpacks_nothing(tmp_path: Path, monke
     path = zip_of(tmp_path / "a.zip", TREE)
     folder = unpack(path, tmp_path / "into")
     monkeypatch.setattr(archive, "opened", None)
-    monkeypatch.setattr("tasks.files.sha256", None)
+    monkeypatch.setattr("tasks.core.files.sha256", None)
     assert unpack(path, tmp_path / "into") == folder
 
 

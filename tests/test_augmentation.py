@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pipeline.augmentation import GEOMETRIES, cut_patch, photometric, turn
 from pipeline.knobs import PhotometricKnobs
+from pipeline.learning.augmentation import GEOMETRIES, cut_patch, photometric, turn
 from tests.knob_values import TRAINING
 
 OFF = {

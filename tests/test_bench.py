@@ -11,9 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pipeline.benchmarks import bare_speeds, compare
-from pipeline.benchmarks_labels import agreement, sized, times_faster
-from tasks import bench, bench_labels
+from pipeline.speed.labels import agreement, sized, times_faster
+from pipeline.speed.training import bare_speeds, compare
+from tasks.bench import __main__ as bench
+from tasks.bench import labels as bench_labels
 from tests.test_training import KNOBS
 
 

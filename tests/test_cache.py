@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks import cache, files
-from tasks.cache import Draft, Entry
-from tasks.errors import StageError
+from tasks.core import cache, files
+from tasks.core.cache import Draft, Entry
+from tasks.core.errors import StageError
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_full_disk_is_one_sentence_with_what_is_needed_and_what_is_free(tmp_pa
 HOLDER = """
 import sys, time
 from pathlib import Path
-from tasks import cache
+from tasks.core import cache
 with cache.locked(cache.Entry(Path(sys.argv[1]), "k"), lambda words: None):
     print("held", flush=True)
     time.sleep(60)

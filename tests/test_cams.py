@@ -13,7 +13,7 @@ import models
 from models.resnet import Classifier
 from pipeline.classifier_to_cams import CamMaker, cam, cam_to_image, gradcam_plus_plus, tile_starts
 from pipeline.knobs import CamsKnobs
-from pipeline.training import seeded
+from pipeline.learning.training import seeded
 
 CPU = torch.device("cpu")
 ANALYTIC = CamsKnobs("analytic", 0, "float32")

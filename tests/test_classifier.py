@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 import models
 from pipeline import classifier_to_patch_maps
-from pipeline.augmentation import PatchIndex, cut_patch
 from pipeline.classifier_to_patch_maps import patch_map, patch_map_to_image
-from pipeline.cutting import OnHost
 from pipeline.dataset_to_patches import index_patches
 from pipeline.knobs import ClassifierKnobs, PatchesKnobs, PatchMapsKnobs
+from pipeline.learning.augmentation import PatchIndex, cut_patch
+from pipeline.learning.cutting import OnHost
+from pipeline.learning.training import Epoch, seeded
 from pipeline.ops.windows import cut_windows, mean_of_overlaps, pad_to_windows
 from pipeline.patches_to_classifier import (
     PatchFeed,
@@ -24,7 +25,6 @@ from pipeline.patches_to_classifier import (
     patch_probabilities,
     train_classifier,
 )
-from pipeline.training import Epoch, seeded
 from tests.knob_values import TRAINING
 
 CPU = torch.device("cpu")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import models
 from models.context_cracknet import ContextBlock, ContextCrackNet, Gate, LinformerAttention
-from models.tiles import Tiled, mirror_until, starts
+from models.parts.tiles import Tiled, mirror_until, starts
 
 OPTIONS = {
     "trunk": "resnet10",

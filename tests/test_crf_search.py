@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import crf_search
 from pipeline.cams_to_crf_labels import crf_label, unary_map
 from pipeline.knobs import CrfSearchKnobs
 from pipeline.ops.crf import CrfParameters, dense_crf
+from pipeline.searches import crf as crf_search
 from tasks import CrfLabels, CrfSearch, Dataset
 from tests.conftest import TINY, Luigi, ran
 

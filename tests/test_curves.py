@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.curves_to_figure import COLOURS, DASHES, figure, styles
+from pipeline.reports.curves_to_figure import COLOURS, DASHES, figure, styles
 
 
 def curve(labels: str, precision: list[float], recall: list[float], segmenter: str = "unet") -> pd.DataFrame:

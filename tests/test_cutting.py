@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import cutting
-from pipeline.cutting import OnDevice, OnHost, cutter
+from pipeline.learning import cutting
+from pipeline.learning.cutting import OnDevice, OnHost, cutter
 
 CPU = torch.device("cpu")
 

@@ -17,9 +17,10 @@ import pytest
 from luigi.task_register import Register
 from PIL import Image
 
-from tasks import Dataset, settings
-from tasks.cache import Draft
-from tasks.errors import HairlineError, SettingsError, StageError
+from tasks import Dataset
+from tasks.core import settings
+from tasks.core.cache import Draft
+from tasks.core.errors import HairlineError, SettingsError, StageError
 from tests.conftest import ROOT, luigi_in
 
 SETTINGS = 'recipe = "quick"\n\n[Execution]\nprocesses = 1\n\n[Dataset]\n'

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torchvision.models import vgg as torchvision_vgg
 
 import models
-from models import vgg
 from models.deepcrack_zou import enlarge_and_mix
-from pipeline.training import seeded
+from models.parts import vgg
+from pipeline.learning.training import seeded
 
 CPU = torch.device("cpu")
 LIU = {"width": 4, "norm": "batch", "bn_test_mode": "running", "encoder": "none", "pixels": "unit"}

@@ -20,18 +20,18 @@ from torch import Tensor, nn
 
 import models
 import tasks
-from pipeline.augmentation import GEOMETRIES, photometric
-from pipeline.cutting import OnDevice, OnHost
 from pipeline.images_to_edge_maps import canny_map, given_map, with_edges
 from pipeline.knobs import EdgeMapsKnobs, PhotometricKnobs
 from pipeline.labels_to_segmenter import train_segmenter
+from pipeline.learning.augmentation import GEOMETRIES, photometric
+from pipeline.learning.cutting import OnDevice, OnHost
 from pipeline.ops.edges import canny
 from pipeline.ops.resampling import resize_image
 from pipeline.segmenter_to_predictions import logits_of, predict
 from tasks import Dataset, EdgeMaps, Predictions, Segmenter
+from tasks.core.errors import HairlineError
 from tasks.edge_maps import image_of
-from tasks.errors import HairlineError
-from tasks.rows import walk
+from tasks.reports.rows import walk
 from tests.conftest import TINY, luigi_in, ran
 from tests.knob_values import TRAINING
 from tests.test_dataset import mask, photo
@@ -212,7 +212,7 @@ def test_predictions_see_the_edges_in_their_place_whole_tiled_or_resized() -> No
     "name", [name for name in models.SEGMENTERS if "edges" in models.segmenter_options(name)], ids=str
 )
 def test_a_network_takes_four_channels_when_its_edges_are_input_and_three_otherwise(name: str) -> None:
-    options = dict(tasks.settings.resolve("Segmenter", "demo", "", "", {}).options[name])
+    options = dict(tasks.core.settings.resolve("Segmenter", "demo", "", "", {}).options[name])
     for edges, channels in (("input", 4), ("none", 3)):
         options |= {"edges": edges, "width": 1, "pixels": "unit"}
         assert models.takes_edges(options) == (channels == 4)
@@ -397,7 +397,7 @@ def edge_maps_below(root: Any) -> list[tuple[str, str]]:
 def test_a_network_without_given_edges_knows_nothing_of_them(tiny: Path, edges: str) -> None:
     def keys(numbers: str) -> list[str]:
         (tiny / "configs" / "tiny.toml").write_text(f"{TINY}[Segmenter.options.scnet]\nedges = '{edges}'\n{numbers}")
-        tasks.settings.forget()
+        tasks.core.settings.forget()
         Register.clear_instance_cache()
         parts = [Predictions(**axes(labels)) for labels in ("full", "crf", "pseudo", "semi")]
         assert not [each for part in parts for each in edge_maps_below(part)]

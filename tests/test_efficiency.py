@@ -13,11 +13,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipeline import efficiency
-from pipeline.efficiency import count_flops, measure, weight_bytes
 from pipeline.knobs import EfficiencyKnobs
-from tasks import Efficiency, child, memory, published
-from tasks.errors import SettingsError
+from pipeline.speed import network_cost as efficiency
+from pipeline.speed.network_cost import count_flops, measure, weight_bytes
+from tasks import Efficiency
+from tasks.core import child
+from tasks.core.errors import SettingsError
+from tasks.questions import memory
+from tasks.reports import published
 from tests.conftest import Luigi
 
 KNOBS = EfficiencyKnobs(["unet"], width_px=20, height_px=10, rounds=3, warm_up=1, precision="float32")

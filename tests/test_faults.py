@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.provenance import snake
+from tasks.core.provenance import snake
 from tests.conftest import Luigi, environment, luigi_command, luigi_in, make_workplace, published, ran
 
 STAGES = (

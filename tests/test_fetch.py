@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from luigi.task_register import Register
 
-from tasks import Fetch, settings
-from tasks.download import Source, download
-from tasks.errors import SettingsError, StageError
+from tasks import Fetch
+from tasks.core import settings
+from tasks.core.errors import SettingsError, StageError
+from tasks.intake.download import Source, download
 from tests.conftest import luigi_in
 
 CONTENT = os.urandom(700_000)  # longer than two chunks

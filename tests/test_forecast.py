@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.manifests_to_forecast import Training, forecast
-from tasks import Tables, console
-from tasks.forecast import forecast_line
-from tasks.rows import walk
+from pipeline.reports.manifests_to_forecast import Training, forecast
+from tasks import Tables
+from tasks.core import console
+from tasks.reports.forecast import forecast_line
+from tasks.reports.rows import walk
 
 SMALL = Training("unet", "unet of width 4", samples_per_epoch=100, epochs=2)
 LARGE = Training("oed", "oed", samples_per_epoch=100, epochs=2)
@@ -90,9 +91,9 @@ def test_more_epochs_take_longer_and_another_learning_rate_does_not(tiny: Path) 
 
 
 def test_where_an_epoch_takes_all_there_is_the_index_is_counted(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tasks import forecast as task
-    from tasks import photo_index
-    from tasks.photo_index import Record
+    from tasks.intake import photo_index
+    from tasks.intake.photo_index import Record
+    from tasks.reports import forecast as task
 
     def record(name: str, split: str) -> Record:
         return Record(name, "", "a.png", "", 1, split, name, 8, 8, name)

@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from pipeline.knobs import DatasetKnobs
-from tasks import gate, settings
+from tasks.core import settings
+from tasks.intake import gate
 
 ORIENTATION = 274
 

@@ -9,9 +9,10 @@ import pytest
 from luigi.task_register import Register
 
 from pipeline import knobs
-from tasks import Diagnosis, Experiment, Stage, Tables, TuneLabels, settings
-from tasks.base import given
-from tasks.rows import walk
+from tasks import Diagnosis, Experiment, Stage, Tables, TuneLabels
+from tasks.core import settings
+from tasks.core.stage import given
+from tasks.reports.rows import walk
 
 # no key depends on where the data lie or on how they are computed
 NOT_IN_KEYS = {

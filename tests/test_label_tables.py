@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import label_search
 from pipeline.knobs import PseudoLabelsKnobs, TuneLabelsKnobs
 from pipeline.maps_to_pseudo_labels import cleaned, diagnosis, localization, pseudo_label
-from pipeline.scores_to_tables import beside, rate
-from tasks import LabelTables, settings
-from tasks.errors import SettingsError
+from pipeline.reports.scores_to_tables import beside, rate
+from pipeline.searches import labels as label_search
+from tasks import LabelTables
+from tasks.core import settings
+from tasks.core.errors import SettingsError
 from tests.conftest import Luigi, ran
 
 

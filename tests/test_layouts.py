@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipeline import layouts, layouts_csv, layouts_splits
-from pipeline.layouts import Found, Row, row_of
+from pipeline.layouts import csv_table as layouts_csv
+from pipeline.layouts import on_disk as layouts
+from pipeline.layouts import splits as layouts_splits
+from pipeline.layouts.on_disk import Found, Row, row_of
 
 
 def pairs(found: Found) -> list[tuple[str, str, str]]:

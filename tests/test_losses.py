@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.loss_texts import LOSS_NAMES
-from pipeline.losses import LOSSES, LossNumbers, parse_loss, segmenter_loss, weights_at
+from pipeline.learning.loss_texts import LOSS_NAMES
+from pipeline.learning.losses import LOSSES, LossNumbers, parse_loss, segmenter_loss, weights_at
 
 LN2, LN3 = math.log(2), math.log(3)
 NUMBERS = LossNumbers(

@@ -13,9 +13,9 @@ import torchvision
 from torch import Tensor, nn
 
 import models
-from models.wrapper import Normalise, PaddedSegmenter, pad_to_divisor
-from pipeline.training import seeded
-from tasks import settings
+from models.parts.wrapper import Normalise, PaddedSegmenter, pad_to_divisor
+from pipeline.learning.training import seeded
+from tasks.core import settings
 
 CPU = torch.device("cpu")
 

@@ -17,7 +17,7 @@ TOY = '''"""Three convolutions and a side output, if it is asked for."""
 
 from torch import Tensor, nn
 
-from models.wrapper import PaddedSegmenter
+from models.parts.wrapper import PaddedSegmenter
 
 
 def build(*, pixels: str) -> PaddedSegmenter:

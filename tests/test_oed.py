@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 import models
-from models import efficientnet
-from models.efficientnet import Encoder, HalvingConvolution, pad_like_tensorflow
 from models.oed import ResidualBlock, mean_probability
-from pipeline.training import seeded
+from models.parts import efficientnet
+from models.parts.efficientnet import Encoder, HalvingConvolution, pad_like_tensorflow
+from pipeline.learning.training import seeded
 
 CPU = torch.device("cpu")
 SMALL = {

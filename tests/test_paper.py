@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from pipeline.scores_to_tables import beside
-from tasks import paper
+from pipeline.reports.scores_to_tables import beside
+from tasks.reports import paper
 
 # read off the paper's tables by eye
 GOLDEN = [

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.augmentation import turn
 from pipeline.dataset_to_patches import cut_patch, index_patches
 from pipeline.knobs import PatchesKnobs
+from pipeline.learning.augmentation import turn
 
 
 def knobs(patch_px: int = 2, stride_px: int = 2, min_crack_pixels: int = 1) -> PatchesKnobs:

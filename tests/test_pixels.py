@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.pixels import decoded
+from tasks.core.pixel_file import decoded
 from tests.conftest import ROOT
 
 
@@ -70,7 +70,7 @@ def test_no_images_are_an_empty_sequence_and_floats_are_refused(tmp_path: Path) 
 
 MEMORY = """
 import resource, sys, pathlib, numpy as np
-from tasks.pixels import decoded
+from tasks.core.pixel_file import decoded
 count = int(sys.argv[1])
 load = lambda index: np.full((1000, 1000), index % 256, np.uint8)
 with decoded(pathlib.Path(sys.argv[2]) / "pixels", load, count, 1, lambda *_: None) as pixels:

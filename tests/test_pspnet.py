@@ -12,8 +12,8 @@ import torchvision
 from torch import Tensor, nn
 
 import models
+from models.parts.resnet_stages import ResNetStages, build_trunk
 from models.pspnet import PSPNet, Pyramid
-from models.resnet_stages import ResNetStages, build_trunk
 
 OPTIONS = {
     "trunk": "resnet10",

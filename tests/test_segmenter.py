@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import models
-from pipeline.augmentation import turn
-from pipeline.cutting import OnHost
 from pipeline.knobs import PredictionsKnobs, SegmenterKnobs
 from pipeline.labels_to_segmenter import CropFeed, loss_of, train_segmenter
+from pipeline.learning.augmentation import turn
+from pipeline.learning.cutting import OnHost
+from pipeline.learning.training import Epoch, seeded
 from pipeline.segmenter_to_predictions import as_probability, logits_of, predict
-from pipeline.training import Epoch, seeded
 from tests.knob_values import SEGMENTER
 
 CPU = torch.device("cpu")

@@ -9,7 +9,7 @@ import pytest
 from luigi.task_register import Register
 
 from tasks import PseudoLabels, Scores, Segmenter, SettingsError, Tables
-from tasks.rows import walk
+from tasks.reports.rows import walk
 from tests.conftest import TINY, Luigi, ran
 
 SEMI = ("Segmenter", "--dataset", "tiny", "--segmenter", "unet", "--labels", "semi", "--arch", "resnet18")

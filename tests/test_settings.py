@@ -9,8 +9,9 @@ import pytest
 
 import models
 from pipeline import knobs
-from tasks import Patches, Segmenter, ThresholdMaps, settings
-from tasks.errors import SettingsError
+from tasks import Patches, Segmenter, ThresholdMaps
+from tasks.core import settings
+from tasks.core.errors import SettingsError
 
 
 def rewrite(tiny: Path, old: str, new: str) -> None:

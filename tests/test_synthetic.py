@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pipeline.demo.photos import SIZES_PX, DemoPhoto, demo_photo, demo_photos, is_uncracked
 from pipeline.knobs import DemoPhotosKnobs
-from pipeline.synthetic import SIZES_PX, DemoPhoto, demo_photo, demo_photos, is_uncracked
 
 Mask = NDArray[np.bool_]
 

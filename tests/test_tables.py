@@ -13,7 +13,7 @@ import pytest
 import models
 from pipeline.knobs import ScoresKnobs
 from pipeline.predictions_to_scores import score_maps
-from pipeline.scores_to_tables import (
+from pipeline.reports.scores_to_tables import (
     beside,
     comparison,
     comparison_columns,
@@ -21,8 +21,10 @@ from pipeline.scores_to_tables import (
     note_on_images,
     paper_tables,
 )
-from pipeline.tables_text import markdown
-from tasks import Scores, SettingsError, Tables, files, paper, summary
+from pipeline.reports.tables_text import markdown
+from tasks import Scores, SettingsError, Tables
+from tasks.core import files
+from tasks.reports import paper, summary
 from tasks.scores import as_json
 
 

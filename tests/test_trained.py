@@ -11,7 +11,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tasks.files import read_table
+from tasks.core.files import read_table
 from tests.conftest import Luigi, luigi_in, make_workplace
 
 CLASSES = """

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.knobs import TrainingKnobs
-from pipeline.training import Epoch, batch_sizes, check_finite, draw, epoch_seed, fit, learning_rate, seeded
+from pipeline.learning.training import Epoch, batch_sizes, check_finite, draw, epoch_seed, fit, learning_rate, seeded
 from tests.knob_values import TRAINING
 
 CPU = torch.device("cpu")

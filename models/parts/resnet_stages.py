@@ -1,0 +1,140 @@
+"""ResNets (He et al. 2016) as encoders of segmenters: the features of every stage, of any width, dilated or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from models.parts import pretrained
+from models.resnet import load_trunk
+
+# Kind of block and how many of them in each stage. The smallest is ours, for processors; it has no ImageNet weights.
+TRUNKS = {
+    "resnet10": ("basic", (1, 1, 1, 1)),
+    "resnet18": ("basic", (2, 2, 2, 2)),
+    "resnet34": ("basic", (3, 4, 6, 3)),
+    "resnet50": ("bottleneck", (3, 4, 6, 3)),
+    "resnet101": ("bottleneck", (3, 4, 23, 3)),
+    "resnet152": ("bottleneck", (3, 8, 36, 3)),
+}
+PUBLISHED_WIDTH = 64
+DENSE = ((1, 1), (2, 1), (1, 2), (1, 4))  # stride and dilation of the four stages, 1/8 of the image at the end
+STRIDED = ((1, 1), (2, 1), (2, 1), (2, 1))  # 1/32 at the end
+
+
+class ResNetStages(nn.Module):
+    """N×3×H×W → the five feature maps of `channels` channels: behind the first ReLU (H/2) and the four stages.
+
+    The stages are at 1/4, 1/8, 1/16, 1/32 of the image; dilated ones at 1/4, 1/8, 1/8, 1/8, where the first
+    block of a stage is not dilated. The names of the weights are torchvision's.
+    """
+
+    def __init__(self, trunk: str, width: int, *, dilated: bool) -> None:
+        super().__init__()
+        kind, counts = TRUNKS[trunk]
+        block: type[BasicBlock | Bottleneck] = BasicBlock if kind == "basic" else Bottleneck
+        self.channels = [width, *(width * 2**stage * block.expansion for stage in range(4))]
+        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        inside = width
+        for stage, (count, (stride, dilation)) in enumerate(zip(counts, DENSE if dilated else STRIDED, strict=True)):
+            planes, outside = width * 2**stage, self.channels[stage + 1]
+            blocks = [block(inside, planes, stride, 1)]
+            blocks += [block(outside, planes, 1, dilation) for _ in range(count - 1)]
+            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+            inside = outside
+        self.apply(initialise)
+
+    def forward(self, batch: Tensor) -> list[Tensor]:
+        features = [self.relu(self.bn1(self.conv1(batch)))]
+        x = self.maxpool(features[0])
+        for stage in range(1, 5):
+            x = self.get_submodule(f"layer{stage}")(x)
+            features.append(x)
+        return features
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions with batch norm, and the input, or its 1×1 projection, added before the last ReLU."""
+
+    expansion = 1
+
+    def __init__(self, inside: int, planes: int, stride: int, dilation: int) -> None:
+        super().__init__()
+        self.conv1 = convolution(inside, planes, stride, dilation)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = convolution(planes, planes, 1, dilation)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = projection(inside, planes * self.expansion, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        out: Tensor = self.relu(y + self.downsample(x))
+        return out
+
+
+class Bottleneck(nn.Module):
+    """1×1, 3×3 (which strides and dilates), 1×1 to four times the channels; input added before the last ReLU."""
+
+    expansion = 4
+
+    def __init__(self, inside: int, planes: int, stride: int, dilation: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, planes, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = convolution(planes, planes, stride, dilation)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, planes * self.expansion, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(planes * self.expansion)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = projection(inside, planes * self.expansion, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        out: Tensor = self.relu(y + self.downsample(x))
+        return out
+
+
+def convolution(inside: int, outside: int, stride: int, dilation: int) -> nn.Conv2d:
+    return nn.Conv2d(inside, outside, 3, stride=stride, padding=dilation, dilation=dilation, bias=False)
+
+
+def projection(inside: int, outside: int, stride: int) -> nn.Module:
+    """What makes the input of a block fit its output; nothing where it fits already."""
+    if stride == 1 and inside == outside:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(inside, outside, 1, stride=stride, bias=False), nn.BatchNorm2d(outside))
+
+
+def initialise(module: nn.Module) -> None:
+    """N(0, √(2 / outputs of a neuron)), as ResNets start."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+def build_trunk(trunk: str, width: int, *, dilated: bool, encoder: str | Mapping[str, Tensor]) -> ResNetStages:
+    """`width` channels behind the first convolution (64 in all published ResNets), from random or given weights.
+
+    `encoder` is "none", "imagenet", or a state dict with torchvision's names, whose `fc` is left out.
+    """
+    if trunk not in TRUNKS:
+        raise ValueError(f"trunk {trunk!r}; known: {', '.join(TRUNKS)}")
+    if width < 1:
+        raise ValueError(f"width {width}; at least 1 channel is needed")
+    if encoder == "imagenet" and (width != PUBLISHED_WIDTH or trunk == "resnet10"):
+        raise ValueError(
+            f"ImageNet weights for trunk {trunk!r} of width {width}; they exist for resnet18 to resnet152 "
+            f'of width {PUBLISHED_WIDTH}; otherwise set encoder = "none"'
+        )
+    stages = ResNetStages(trunk, width, dilated=dilated)
+    weights = pretrained.encoder_weights(encoder, trunk)
+    if weights is not None:
+        load_trunk(stages, weights)
+    return stages

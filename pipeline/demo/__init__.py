@@ -1,0 +1,1 @@
+"""Photos of cracks that are drawn, with their exact masks."""

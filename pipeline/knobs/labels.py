@@ -1,0 +1,146 @@
+"""The schema of the maps, and of the labels that are made of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pipeline.knobs.ranges import Amount, Count, Pixels, Positive, Range, Seed, Share
+from pipeline.knobs.training import Precision
+
+
+def no_gaps(window_px: int, stride_px: int) -> None:
+    """Windows further apart than they are wide would leave pixels that nobody looks at."""
+    if stride_px > window_px:
+        raise ValueError(f"stride_px = {stride_px}; allowed: at most window_px = {window_px}")
+
+
+@dataclass(frozen=True)
+class PatchMapsKnobs:
+    window_px: Pixels
+    stride_px: Pixels
+    overlap: Literal["mean", "stretch"]
+    precision: Precision
+
+    def __post_init__(self) -> None:
+        no_gaps(self.window_px, self.stride_px)
+        if self.overlap == "mean" and self.window_px % self.stride_px:
+            raise ValueError(
+                f'window_px = {self.window_px}, stride_px = {self.stride_px}; with overlap = "mean" '
+                "the window must be a multiple of the stride"
+            )
+
+
+@dataclass(frozen=True)
+class CamsKnobs:
+    method: Literal["analytic", "package"]
+    tile_px: Count  # 0: the whole image at once
+    precision: Precision
+
+    def __post_init__(self) -> None:
+        if self.tile_px % 32:
+            raise ValueError(f"tile_px = {self.tile_px}; allowed: 0, or a multiple of 32, the cell of the features")
+
+
+@dataclass(frozen=True)
+class ThresholdMapsKnobs:
+    bilateral: bool
+    bilateral_diameter_px: Pixels
+    bilateral_sigma_colour: Amount
+    bilateral_sigma_space: Amount
+    window_px: Pixels
+    stride_px: Pixels
+    classes: Annotated[int, Range(2, 3)]
+
+    def __post_init__(self) -> None:
+        no_gaps(self.window_px, self.stride_px)
+
+
+@dataclass(frozen=True)
+class EdgeMapsKnobs:
+    source: Literal["png", "canny"]
+    folder: str  # png: with a grey <image id>.png for each image, below HAIRLINE_DATA or data/
+    threshold: Annotated[int, Range(0, 255)]  # png: brighter is an edge
+    canny_low: Amount  # canny: of the gradient; a step of h grey values that is not blurred measures 4 h
+    canny_high: Amount
+    blur_px: Annotated[float, Range(0.0, 100.0)]  # canny: standard deviation of the Gaussian before it; 0: none
+
+    def __post_init__(self) -> None:
+        if self.canny_low > self.canny_high:
+            raise ValueError(f"canny_low = {self.canny_low:g}; allowed: at most canny_high = {self.canny_high:g}")
+
+
+@dataclass(frozen=True)
+class PseudoLabelsKnobs:
+    cam_weight: Share
+    localization_threshold: Share
+    morphology: bool
+    kernel_px: Annotated[int, Range(1, 65_535, odd=True)]
+    erosion_iterations: Count
+    closing_iterations: Count
+    bilateral: bool
+    bilateral_diameter_px: Pixels
+    bilateral_sigma_colour: Amount
+    bilateral_sigma_space: Amount
+    min_crack_pixels: Count
+    target: Literal["soft", "binary"]
+    binary_threshold: Share
+
+
+# the kinds of values of the CRF's numbers and of the lists of them
+Sigma = Annotated[float, Range(1e-3, 1e4)]
+Iterations = Annotated[int, Range(0, 1000)]
+
+
+@dataclass(frozen=True)
+class CrfSearchKnobs:
+    unary: Literal["cam", "merged"]
+    cam_weight: Share
+    unary_scale: Amount
+    unary_clip: Annotated[float, Range(1e-6, 0.499)]
+    gaussian_sxy_px: Sigma  # this and the next five: always tried, and taken where nothing is searched
+    gaussian_compat: Amount
+    bilateral_sxy_px: Sigma
+    bilateral_srgb: Sigma
+    bilateral_compat: Amount
+    iterations: Iterations
+    search: bool
+    images: Positive  # training images whose masks are used
+    seed: Seed
+    gaussian_sxys_px: list[Sigma]
+    gaussian_compats: list[Amount]
+    bilateral_sxys_px: list[Sigma]
+    bilateral_srgbs: list[Sigma]
+    bilateral_compats: list[Amount]
+    grid_iterations: list[Iterations]
+    refine_iterations: list[Iterations]  # of the best of the grid; []: the grid's alone
+    refine_best: Positive
+    method: Literal["plain", "packed"]  # the library for each set alone, or its filters for all sets at once
+    coarse_scale: Annotated[float, Range(0.1, 1.0)]  # of the images in a first pass over the grid; 1: there is none
+    coarse_best: Positive  # sets of the first pass that a second one tries in full size
+
+    def __post_init__(self) -> None:
+        lists = [name for name in vars(self) if name.endswith(("sxys_px", "srgbs", "compats", "grid_iterations"))]
+        for name in lists:
+            if not getattr(self, name):
+                raise ValueError(f"{name} = []; allowed: a list of at least one number")
+
+
+@dataclass(frozen=True)
+class CrfLabelsKnobs:
+    min_crack_pixels: Count
+
+
+@dataclass(frozen=True)
+class DiagnosisKnobs:
+    oracle_dilation_px: Annotated[int, Range(0, 64)]
+
+
+@dataclass(frozen=True)
+class TuneLabelsKnobs:
+    images: Positive  # training images whose masks are used
+    seed: Seed
+    windows_px: list[int]
+    cam_weights: list[float]
+    localization_thresholds: list[float]
+    erosion_iterations: list[int]

@@ -1,0 +1,1 @@
+"""How data sets lie on disk, and who is in which split."""

@@ -1,0 +1,1 @@
+"""Numbers and maps as tables, texts and pictures."""

@@ -1,0 +1,1 @@
+"""Searches for parameters on a few images that have masks."""

@@ -1,0 +1,1 @@
+"""What networks and stages cost."""

@@ -1,0 +1,1 @@
+"""What every stage and question stands on: identity, cache, settings, processes, console."""

@@ -1,0 +1,214 @@
+"""The cache on disk: an entry is a folder that appears whole, by one rename, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core import files
+from tasks.core.errors import StageError
+
+MANIFEST = "manifest.json"
+KEY_CHARS = 12
+
+
+def canonical(value: Any) -> str:
+    """The one JSON text of a value: sorted, without blanks, floats as Python prints them."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def key_of(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(canonical(identity).encode()).hexdigest()
+
+
+def chaos(stage: str, point: str) -> None:
+    """Kills this process at a named point when CHAOS says so; how the tests pull the plug."""
+    if os.environ.get("CHAOS") == f"{stage}:{point}":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cached artefact: `outputs/<stage>/<dataset>-<key>/`."""
+
+    folder: Path
+    key: str
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.folder / MANIFEST
+
+    def manifest(self) -> dict[str, Any]:
+        loaded: dict[str, Any] = json.loads(self.manifest_path.read_bytes())
+        return loaded
+
+    def damage(self) -> str:
+        """Why the entry cannot be used, '' when it can: manifest, key and all sizes are looked at."""
+        try:
+            manifest = self.manifest()
+            if manifest["key"] != self.key:
+                return "its manifest is for another key"
+            sizes = {name: int(record["size"]) for name, record in manifest["files"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return "its manifest cannot be read"
+        for name, size in sizes.items():
+            try:
+                found = (self.folder / name).stat().st_size
+            except OSError:
+                return f"{name} is missing"
+            if found != size:
+                return f"{name} has {found} bytes instead of {size}"
+        return ""
+
+    def exists(self) -> bool:
+        return self.folder.is_dir()
+
+    def is_complete(self) -> bool:
+        return self.exists() and not self.damage()
+
+    def wrong_checksums(self) -> list[str]:
+        """Names of the files whose content is not what was written."""
+        records = self.manifest()["files"]
+        return [name for name, record in records.items() if files.sha256(self.folder / name) != record["sha256"]]
+
+    def checked(self, name: str) -> Path:
+        """The path of a file of this entry after comparing its checksum; a damaged entry is moved aside."""
+        path = self.folder / name
+        expected = self.manifest()["files"].get(name, {}).get("sha256")
+        if expected is None:
+            raise StageError(f"{self.folder} has no file {name}; run the same command again after Invalidate")
+        if files.sha256(path) != expected:
+            aside = set_aside(self)
+            raise StageError(f"{path} is damaged; it was moved to {aside}: run the same command again")
+        return path
+
+
+def set_aside(entry: Entry) -> Path:
+    """Moves a damaged entry to `.bad-…` beside it, so that it is computed anew and can still be looked at."""
+    for number in range(1, 10_000):
+        target = entry.folder.with_name(f".bad-{entry.name}-{number}")
+        if not target.exists():
+            entry.folder.rename(target)
+            return target
+    raise StageError(f"too many damaged copies of {entry.folder}; remove the .bad- folders (Gc --apply)")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An entry in the making; each file in it appears whole, so that a killed stage can go on."""
+
+    folder: Path
+    entry: Entry
+    stage: str
+
+    def path(self, name: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def commit(self, manifest: dict[str, Any]) -> None:
+        """Manifest last, everything flushed, one rename, parent flushed."""
+        chaos(self.stage, "before-manifest")
+        names = sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
+        manifest["files"] = {name: files.record(self.folder / name) for name in names}
+        files.write_json(self.folder / MANIFEST, manifest)
+        files.flush(self.folder / MANIFEST)
+        chaos(self.stage, "before-rename")
+        try:
+            self.folder.rename(self.entry.folder)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            shutil.rmtree(self.folder)  # another process was first: its result is as good
+        files.flush(self.entry.folder.parent)
+        chaos(self.stage, "after-rename")
+
+
+@contextlib.contextmanager
+def locked(entry: Entry, say: Any) -> Iterator[None]:
+    """Holds the entry's lock; the kernel frees it at any death of this process."""
+    path = entry.folder.with_name(f".lock-{entry.name}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.seek(0)
+            say(f"waits for {stream.read().strip() or 'another process'}, which computes the same")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        stream.seek(0)
+        stream.truncate()
+        stream.write(f"process {os.getpid()} on {os.uname().nodename}")
+        stream.flush()
+        yield
+
+
+def is_locked(entry_folder: Path) -> bool:
+    """Whether some living process holds the lock of an entry."""
+    path = entry_folder.with_name(f".lock-{entry_folder.name}")
+    if not path.exists():
+        return False
+    with path.open("a", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def open_draft(entry: Entry, stage: str, *, resumable: bool) -> Draft:
+    """The entry's draft folder: kept from a killed run when the stage can go on from it, else empty."""
+    folder = entry.folder.with_name(f".draft-{entry.name}")
+    if folder.exists() and not resumable:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.rglob(f"*{files.PARTIAL}"):
+        leftover.unlink()
+    (folder / MANIFEST).unlink(missing_ok=True)
+    return Draft(folder, entry, stage)
+
+
+def say_os_error(error: OSError, folder: Path, needed: int) -> str:
+    """One sentence for what the disk refused."""
+    place = error.filename or folder
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(folder if folder.exists() else folder.parent).free
+        return (
+            f"no space left on {place}: needed about {needed / 1e6:.1f} MB more, free {free / 1e6:.1f} MB; "
+            "free some and run the same command again"
+        )
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"cannot write to {place}; make it writable, or set HAIRLINE_OUTPUTS to a folder that is"
+    return f"{place}: {error.strerror or error}; run the same command again when that is mended"
+
+
+def check_writable(outputs: Path) -> None:
+    """Fails before any computing when results could not be kept."""
+    probe = outputs / f".probe-{os.getpid()}-{time.monotonic_ns()}"
+    try:
+        outputs.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StageError(say_os_error(error, outputs, 1)) from None
+        raise StageError(
+            f"cannot write to {outputs}/ ({error.strerror}); make it writable, or set HAIRLINE_OUTPUTS"
+        ) from None

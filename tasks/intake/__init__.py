@@ -1,0 +1,1 @@
+"""How photos and masks of users come in: places, archives, checks, the index."""

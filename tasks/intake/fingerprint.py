@@ -1,0 +1,117 @@
+"""The identity of a folder of data: the checksum of every file, remembered so that nothing is read twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tasks.core import files, settings
+from tasks.core.errors import StageError
+
+_IGNORED = ("Thumbs.db", "__MACOSX")
+_UNREADABLE = "unreadable"
+
+
+@dataclass
+class Listing:
+    """Visible files below a folder: relative path → what the system says of it, None for what is no regular file."""
+
+    files: dict[str, os.stat_result | None] = field(default_factory=dict)
+    hidden: int = 0
+
+
+def of_folder(dataset: str, root: Path) -> str:
+    """sha256 over (relative path, sha256) of all visible files below `root`."""
+    found = listing(dataset, root).files
+    side = settings.outputs_folder() / ".fingerprints" / f"{dataset}.json"
+    known = _remembered(side)
+    seen = {name: _digest(f"{root}/{name}", status, known.get(name)) for name, status in found.items()}
+    if seen != known:
+        _remember(side, seen)
+    total = hashlib.sha256()
+    for name in sorted(seen):
+        total.update(f"{name}\0{seen[name][-1]}\n".encode("utf-8", "surrogateescape"))
+    return total.hexdigest()
+
+
+def listing(dataset: str, root: Path) -> Listing:
+    """Everything below `root`; links to folders are followed, each folder is entered once."""
+    if not root.is_dir():
+        raise StageError(
+            f"the data of {dataset} are not at {root}; put them there, or name the place in "
+            f"configs/{dataset}.toml ([Dataset] root) or the folder above it in the environment variable HAIRLINE_DATA"
+        )
+    result = Listing()
+    entered: set[tuple[int, int]] = set()
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        status = (root / prefix).stat()
+        if (status.st_dev, status.st_ino) in entered:
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        for entry in _scanned(root / prefix):
+            if entry.name.startswith(".") or entry.name in _IGNORED:
+                result.hidden += 1
+            elif _is_folder(entry):
+                waiting.append(f"{prefix}{entry.name}/")
+            else:
+                result.files[f"{prefix}{entry.name}"] = _status(entry)
+    return result
+
+
+def _scanned(folder: Path) -> Iterator[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except PermissionError:
+        raise StageError(f"{folder} cannot be read; change its permissions or remove it") from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads back to itself
+        return False
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        status = entry.stat()
+    except OSError:
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _digest(path: str, status: os.stat_result | None, known: list[object] | None) -> list[object]:
+    """[size, mtime, ctime, inode, sha256]; the file is read only when one of the first four is new."""
+    if status is None:
+        return [_UNREADABLE]
+    facts: list[object] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    if isinstance(known, list) and known[:-1] == facts:
+        return known
+    try:
+        return [*facts, files.sha256(Path(path))]
+    except OSError:
+        return [_UNREADABLE]  # the gate says so
+
+
+def _remembered(side: Path) -> dict[str, list[object]]:
+    try:
+        loaded = files.read_json(side)
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _remember(side: Path, seen: dict[str, list[object]]) -> None:
+    try:
+        side.parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(side, json.dumps(seen).encode())
+    except OSError:
+        return  # only speed is lost; a stage that cannot write says so itself

@@ -1,0 +1,1 @@
+"""What a user asks of the stages: nothing of it is cached."""

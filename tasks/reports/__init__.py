@@ -1,0 +1,1 @@
+"""What tables and messages say, and where their numbers come from."""

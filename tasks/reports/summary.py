@@ -1,0 +1,63 @@
+"""The tables at a glance, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_KINDS = "Segmenters trained on full masks (FSV), CRF labels (CRF) and pseudo labels (WSV)"
+
+
+def scored(
+    dataset: str,
+    compared: pd.DataFrame,
+    segmentation: pd.DataFrame,
+    quality: pd.DataFrame,
+    papers: Mapping[str, pd.DataFrame],
+    absent: Iterable[str],
+) -> str:
+    """Every table of an experiment with masks, the paper's numbers where it has any, and what to know of them."""
+    from pipeline.reports import scores_to_tables as to_tables
+    from pipeline.reports.tables_text import markdown
+
+    parts = [f"# {dataset}\n", *_left_out(absent), f"{_KINDS}.\n"]
+    parts += [markdown(compared, to_tables.comparison_columns(metric, compared)) for metric in to_tables.METRICS]
+    notes = (to_tables.note_on_empty(segmentation), to_tables.note_on_images(segmentation))
+    parts += [f"{note}.\n" for note in notes if note]
+    parts += [f"## Table {number} of the paper\n\n{_beside(table)}" for number, table in papers.items()]
+    if len(quality):
+        parts += ["## Labels of the training images against their masks\n"]
+        parts += [markdown(quality, to_tables.LABEL_COLUMNS)]
+    return "\n".join([*parts, *_other_metrics(segmentation)])
+
+
+def _beside(table: pd.DataFrame) -> str:
+    from pipeline.reports.scores_to_tables import PAPER_COLUMNS
+    from pipeline.reports.tables_text import markdown
+
+    return markdown(table, PAPER_COLUMNS)
+
+
+def _other_metrics(segmentation: pd.DataFrame) -> list[str]:
+    """What other papers report of the same predictions, and what they mean by it."""
+    from pipeline.ops.metrics import DEFINITIONS
+    from pipeline.reports.scores_to_tables import PLACE_COLUMNS
+    from pipeline.reports.tables_text import markdown
+
+    names = [name for name in DEFINITIONS if name in segmentation.columns]
+    table = markdown(segmentation, PLACE_COLUMNS | {name: name for name in names})
+    return ["## What other papers report\n", table, "".join(f"* `{name}`: {DEFINITIONS[name]}\n" for name in names)]
+
+
+def unscored(dataset: str, rows: Iterable[Mapping[str, Any]], absent: Iterable[str]) -> str:
+    """Where labels and predictions lie."""
+    listed = "".join(f"* {row['stage']}: outputs/{row['folder']}\n" for row in rows)
+    return "\n".join([f"# {dataset}\n", *_left_out(absent), "Nothing to score against.\n", listed])
+
+
+def _left_out(absent: Iterable[str]) -> list[str]:
+    names = ", ".join(absent)
+    return [f"Left out, because they are not on this machine: {names}.\n"] if names else []
