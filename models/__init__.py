@@ -12,32 +12,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from models.resnet import Classifier
+    from models.networks.resnet import Classifier
 
 CLASSIFIERS = ("resnet18", "resnet50", "resnet101", "resnet152")
 
 # A new segmenter is one line here and one module with `def build(*, …, pixels: str) -> PaddedSegmenter`; what `build`
 # takes beside pixels stands in the settings, as [Segmenter.options.<name>].
 SEGMENTERS = {
-    "unet": "models.unet",
-    "deepcrack_liu": "models.deepcrack_liu",
-    "deepcrack_zou": "models.deepcrack_zou",
-    "oed": "models.oed",
-    "scnet": "models.scnet",
-    "context_cracknet": "models.context_cracknet",
-    "pspnet": "models.pspnet",
-    "cgnet": "models.cgnet",
+    "unet": "models.networks.unet",
+    "deepcrack_liu": "models.networks.deepcrack_liu",
+    "deepcrack_zou": "models.networks.deepcrack_zou",
+    "oed": "models.networks.oed",
+    "scnet": "models.networks.scnet",
+    "context_cracknet": "models.networks.context_cracknet",
+    "pspnet": "models.networks.pspnet",
+    "cgnet": "models.networks.cgnet",
 }
 
 
 def build_classifier(arch: str, *, head: str, weights: str | Mapping[str, Tensor], pixels: str) -> Classifier:
-    """A ResNet with two outputs: see `models.resnet`. The caller seeds the random weights.
+    """A ResNet with two outputs: see `models.networks.resnet`. The caller seeds the random weights.
 
     `weights` is "none", "imagenet", or a state dict with torchvision's names, whose `fc` is left out.
     """
     if arch not in CLASSIFIERS:
         raise ValueError(f"classifier {arch!r}; known: {', '.join(CLASSIFIERS)}")
-    from models import resnet
+    from models.networks import resnet
 
     return resnet.build(arch, head=head, weights=weights, pixels=pixels)
 
@@ -74,4 +74,4 @@ def segmenter_options(name: str) -> tuple[str, ...]:
             arguments = tuple(each.arg for each in (*node.args.args, *node.args.kwonlyargs))
             if "pixels" in arguments:
                 return arguments
-    raise ValueError(f"segmenter {name!r}: {module} has no `def build(*, …, pixels)`; see models/unet.py")
+    raise ValueError(f"segmenter {name!r}: {module} has no `def build(*, …, pixels)`; see models/networks/unet.py")

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import models
-from models.cgnet import CGNet, ContextBlock, Depthwise
+from models.networks.cgnet import CGNet, ContextBlock, Depthwise
 
 OPTIONS = {"width": 8, "m": 3, "n": 4, "pixels": "unit"}
 

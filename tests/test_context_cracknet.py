@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import models
-from models.context_cracknet import ContextBlock, ContextCrackNet, Gate, LinformerAttention
+from models.networks.context_cracknet import ContextBlock, ContextCrackNet, Gate, LinformerAttention
 from models.parts.tiles import Tiled, mirror_until, starts
 
 OPTIONS = {

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models import vgg as torchvision_vgg
 
 import models
-from models.deepcrack_zou import enlarge_and_mix
+from models.networks.deepcrack_zou import enlarge_and_mix
 from models.parts import vgg
 from pipeline.learning.training import seeded
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 import models
-from models.oed import ResidualBlock, mean_probability
+from models.networks.oed import ResidualBlock, mean_probability
 from models.parts import efficientnet
 from models.parts.efficientnet import Encoder, HalvingConvolution, pad_like_tensorflow
 from pipeline.learning.training import seeded

@@ -12,8 +12,8 @@ import torchvision
 from torch import Tensor, nn
 
 import models
+from models.networks.pspnet import PSPNet, Pyramid
 from models.parts.resnet_stages import ResNetStages, build_trunk
-from models.pspnet import PSPNet, Pyramid
 
 OPTIONS = {
     "trunk": "resnet10",

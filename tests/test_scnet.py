@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import models
-from models.scnet import ImageNorm, ScaleMap, SCNet, bilinear_deconvolution, sobel_edges
+from models.networks.scnet import ImageNorm, ScaleMap, SCNet, bilinear_deconvolution, sobel_edges
 
 OPTIONS = {"width": 4, "levels": 5, "attention": True, "edges": "none", "edge_threshold": 0.1, "pixels": "unit"}
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from models.networks.resnet import load_trunk
 from models.parts import pretrained
-from models.resnet import load_trunk
 
 # Kind of block and how many of them in each stage. The smallest is ours, for processors; it has no ImageNet weights.
 TRUNKS = {
