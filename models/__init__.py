@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-import ast
-import functools
-import importlib.abc
+import dataclasses
 import importlib.util
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from models.networks.resnet import Classifier
+    from models.parts.wrapper import PaddedSegmenter as PaddedSegmenter
+
+    Weights = Mapping[str, Tensor]  # a state dict
 
 CLASSIFIERS = ("resnet18", "resnet50", "resnet101", "resnet152")
+Normalisation = Literal["unit", "imagenet", "half", "bgr"]  # what `pixels` may be: see `models.parts.wrapper`
 
-# A new segmenter is one line here and one module with `def build(*, …, pixels: str) -> PaddedSegmenter`; what `build`
-# takes beside pixels stands in the settings, as [Segmenter.options.<name>].
+# A new segmenter is one line here and one module like models/unet.py: a frozen dataclass `Options`, whose fields stand
+# in the settings as [Segmenter.options.<name>], and `build`, which makes the network of them.
 SEGMENTERS = {
-    "unet": "models.networks.unet",
-    "deepcrack_liu": "models.networks.deepcrack_liu",
-    "deepcrack_zou": "models.networks.deepcrack_zou",
-    "oed": "models.networks.oed",
-    "scnet": "models.networks.scnet",
-    "context_cracknet": "models.networks.context_cracknet",
-    "pspnet": "models.networks.pspnet",
-    "cgnet": "models.networks.cgnet",
+    "unet": "models.unet",
+    "deepcrack_liu": "models.deepcrack_liu",
+    "deepcrack_zou": "models.deepcrack_zou",
+    "oed": "models.oed",
+    "scnet": "models.scnet",
+    "context_cracknet": "models.context_cracknet",
+    "pspnet": "models.pspnet",
+    "cgnet": "models.cgnet",
 }
 
 
-def build_classifier(arch: str, *, head: str, weights: str | Mapping[str, Tensor], pixels: str) -> Classifier:
+class Options(Protocol):
+    """Any frozen dataclass: the options of a network, all of them required."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+
+def build_classifier(arch: str, *, head: str, weights: str | Weights, pixels: str) -> Classifier:
     """A ResNet with two outputs: see `models.networks.resnet`. The caller seeds the random weights.
 
     `weights` is "none", "imagenet", or a state dict with torchvision's names, whose `fc` is left out.
@@ -42,36 +51,37 @@ def build_classifier(arch: str, *, head: str, weights: str | Mapping[str, Tensor
     return resnet.build(arch, head=head, weights=weights, pixels=pixels)
 
 
-def build_segmenter(name: str, **options: Any) -> nn.Module:
+def options_class(name: str) -> type[Options]:
+    """What a segmenter takes beside pixels; calling it tells a wrong value. Ours load no torch."""
+    found: type[Options] = _module(name).Options
+    return found
+
+
+def build_segmenter(name: str, options: Options, *, pixels: str, weights: Weights | None = None) -> nn.Module:
     """A network that turns N×3×H×W in [0, 1], of any H and W, into logits: see `models.parts.wrapper`.
 
-    The options are the arguments of its module's `build`, all of them required.
+    The options are of its own class. `weights` are the content of the file that the option `encoder` names. The
+    caller seeds the random weights.
     """
-    allowed = segmenter_options(name)
-    if set(options) != set(allowed):
-        given = ", ".join(sorted(options)) or "none"
-        raise ValueError(f"options of segmenter {name!r}: {given}; wanted, each once: {', '.join(allowed)}")
-    network: nn.Module = importlib.import_module(SEGMENTERS[name]).build(**options)
+    module = _module(name)
+    if weights is not None and not hasattr(options, "encoder"):
+        raise ValueError(f"segmenter {name!r} has no option encoder, so weights for it have no place")
+    given = {} if weights is None else {"weights": weights}
+    network: nn.Module = module.build(options, pixels=pixels, **given)
     return network
 
 
-def takes_edges(options: Mapping[str, Any]) -> bool:
+def takes_edges(options: Options) -> bool:
     """Whether a segmenter with these options wants N×4×H×W, edges last: any network whose `edges` are "input"."""
-    return options.get("edges") == "input"
+    return getattr(options, "edges", "") == "input"
 
 
-@functools.cache
-def segmenter_options(name: str) -> tuple[str, ...]:
-    """What a segmenter's `build` takes, "pixels" among it; read from its text, so that planning loads no torch."""
+def _module(name: str) -> ModuleType:
     if name not in SEGMENTERS:
         raise ValueError(f"segmenter {name!r}; known: {', '.join(SEGMENTERS)}")
-    module = SEGMENTERS[name]
-    spec = importlib.util.find_spec(module)
-    if spec is None or not isinstance(spec.loader, importlib.abc.InspectLoader):
-        raise ValueError(f"segmenter {name!r}: there is no module {module}; write it, with a function build")
-    for node in ast.parse(spec.loader.get_source(module) or "", str(spec.origin)).body:
-        if isinstance(node, ast.FunctionDef) and node.name == "build":
-            arguments = tuple(each.arg for each in (*node.args.args, *node.args.kwonlyargs))
-            if "pixels" in arguments:
-                return arguments
-    raise ValueError(f"segmenter {name!r}: {module} has no `def build(*, …, pixels)`; see models/networks/unet.py")
+    path = SEGMENTERS[name]
+    module = importlib.import_module(path) if importlib.util.find_spec(path) else ModuleType(path)
+    if not dataclasses.is_dataclass(getattr(module, "Options", None)) or not hasattr(module, "build"):
+        wanted = "a frozen dataclass Options and a function build(options, *, pixels)"
+        raise ValueError(f"segmenter {name!r}: {path} wants {wanted}; write them as in models/unet.py")
+    return module

@@ -7,37 +7,15 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
 
-import models
 from models.networks.cgnet import CGNet, ContextBlock, Depthwise
-
-OPTIONS = {"width": 8, "m": 3, "n": 4, "pixels": "unit"}
+from tests.networks import built, image, noise, what_enters, what_leaves
 
 
 def network(**changed: Any) -> CGNet:
-    torch.manual_seed(0)
-    inner = models.build_segmenter("cgnet", **{**OPTIONS, **changed}).eval().network
+    inner = built("cgnet", **changed).eval().network
     assert isinstance(inner, CGNet)
     return inner
-
-
-def image(height: int = 64, width: int = 96) -> Tensor:
-    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
-
-
-def recorded(inner: CGNet, *modules: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    """Input and output of each of the modules for one image."""
-    seen: dict[int, tuple[Tensor, Tensor]] = {}
-    handles = [
-        module.register_forward_hook(lambda module, inputs, output: seen.update({id(module): (inputs[0], output)}))
-        for module in modules
-    ]
-    with torch.no_grad():
-        inner(image())
-    for handle in handles:
-        handle.remove()
-    return [seen[id(module)] for module in modules]
 
 
 def test_m_and_n_count_the_block_that_halves() -> None:
@@ -63,8 +41,9 @@ def test_the_global_context_narrows_to_an_eighth_then_a_sixteenth() -> None:
 
 def test_stages_work_at_a_half_a_quarter_and_an_eighth() -> None:
     inner = network()
-    stem, second, third, classes = recorded(inner, inner.stem, inner.stage2[0], inner.stage3[0], inner.classes)
-    assert [tuple(output.shape[1:]) for _, output in (stem, second, third, classes)] == [
+    with torch.no_grad(), what_leaves(inner.stem, inner.stage2[0], inner.stage3[0], inner.classes) as left:
+        inner(image())
+    assert [tuple(output.shape[1:]) for output in left] == [
         (8, 32, 48),
         (16, 16, 24),
         (32, 8, 12),
@@ -74,11 +53,11 @@ def test_stages_work_at_a_half_a_quarter_and_an_eighth() -> None:
 
 def test_stage_two_joins_last_first_image_and_stage_three_first_last() -> None:
     inner = network()
-    blocks = [inner.stage2[0], inner.stage2[-1], inner.stage3[0], inner.stage3[-1]]
-    first, last, deep_first, deep_last = (output for _, output in recorded(inner, *blocks))
-    joined = [inputs for inputs, _ in recorded(inner, *inner.norms)]
+    blocks = [inner.stem, inner.stage2[0], inner.stage2[-1], inner.stage3[0], inner.stage3[-1]]
+    with torch.no_grad(), what_leaves(*blocks) as left, what_enters(*inner.norms) as joined:
+        inner(image())
+    stem, first, last, deep_first, deep_last = left
     half = F.avg_pool2d(image(), 3, 2, 1)
-    (_, stem), *_ = recorded(inner, inner.stem)
     assert torch.equal(joined[0], torch.cat([stem, half], dim=1))
     assert torch.equal(joined[1], torch.cat([last, first, F.avg_pool2d(half, 3, 2, 1)], dim=1))
     assert torch.equal(joined[2], torch.cat([deep_first, deep_last], dim=1))
@@ -87,7 +66,7 @@ def test_stage_two_joins_last_first_image_and_stage_three_first_last() -> None:
 @pytest.mark.parametrize("dilation", [1, 2, 4])
 def test_depthwise_gradients_are_right_where_torch_has_them_wrong(dilation: int) -> None:
     torch.manual_seed(0)
-    layer, features, target = Depthwise(8, dilation), torch.rand(2, 8, 32, 32), torch.rand(2, 8, 32, 32)
+    layer, features, target = Depthwise(8, dilation), noise(2, 8, 32, 32), noise(2, 8, 32, 32, seed=2)
     gradients = []
     for wide, layout in ((True, torch.contiguous_format), (False, torch.channels_last)):
         layer.zero_grad()
@@ -106,7 +85,7 @@ def test_only_a_block_that_keeps_its_size_adds_its_input(halves: bool) -> None:
     with torch.no_grad():
         block.context.weigh[2].weight.zero_()
         block.context.weigh[2].bias.fill_(-1e9)  # the context lets nothing through
-    features = torch.rand(1, 8, 6, 6)
+    features = noise(1, 8, 6, 6)
     expected = torch.zeros(1, 8, 3, 3) if halves else features
     assert torch.equal(block(features), expected)
 
@@ -128,16 +107,3 @@ def test_weighted_cross_entropy_of_two_classes_is_weighted_binary_cross_entropy_
     classes = F.cross_entropy(two, target[:, 0].long(), weight=weights)
     binary = F.binary_cross_entropy_with_logits(logit, target, weight=weights[target.long()], reduction="sum")
     assert torch.allclose(classes, binary / weights[target.long()].sum(), rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("changed", "sentence"),
-    [
-        ({"width": 2}, "width 2; an even number of at least 4 channels is needed"),
-        ({"width": 7}, "width 7; an even number of at least 4 channels is needed"),
-        ({"m": 1}, "m 1, n 4; each at least 2: the block that halves and one more"),
-    ],
-)
-def test_impossible_options_are_named(changed: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValueError, match=f"^{sentence}$"):
-        network(**changed)

@@ -1,8 +1,7 @@
 """The two networks called DeepCrack, and VGG-16 as their encoder."""
 
-from collections.abc import Callable
+import functools
 from typing import Any
-from urllib.error import URLError
 
 import pytest
 import torch
@@ -10,46 +9,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import vgg as torchvision_vgg
 
-import models
 from models.networks.deepcrack_zou import enlarge_and_mix
 from models.parts import vgg
 from pipeline.learning.training import seeded
-
-CPU = torch.device("cpu")
-LIU = {"width": 4, "norm": "batch", "bn_test_mode": "running", "encoder": "none", "pixels": "unit"}
-ZOU = {"width": 4, "norm": "none", "fusion": "code", "encoder": "none", "pixels": "unit"}
+from tests.networks import CPU, built, cut_off, image, noise, shape_of, what_enters, what_leaves
 
 
-def build(name: str, **options: Any) -> Any:
-    with seeded(0, CPU):
-        return models.build_segmenter(name, **{**(LIU if name == "deepcrack_liu" else ZOU), **options})
+def liu(**changed: Any) -> Any:
+    return built("deepcrack_liu", **changed)
 
 
-def liu(**options: Any) -> Any:
-    return build("deepcrack_liu", **options)
+def zou(**changed: Any) -> Any:
+    return built("deepcrack_zou", **changed)
 
 
-def zou(**options: Any) -> Any:
-    return build("deepcrack_zou", **options)
-
-
-def numbers(*shape: int, seed: int = 1) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def seen(modules: Any, run: Callable[[], Any], *, inputs: bool = False) -> list[Tensor]:
-    """What each of the modules puts out, or takes in, while `run` runs."""
-    found: list[Tensor] = []
-    handles = [
-        module.register_forward_hook(lambda _, given, made: found.append((given[0] if inputs else made).clone()))
-        for module in modules
-    ]
-    run()
-    for handle in handles:
-        handle.remove()
-    return found
-
-
+@functools.cache
 def reference_vgg(*, batch_norm: bool) -> nn.Sequential:
     """torchvision's VGG-16 without its classifier, with statistics and biases that are not the initial ones."""
     with seeded(3, CPU):
@@ -70,13 +44,14 @@ def weights_of(features: nn.Sequential) -> dict[str, Tensor]:
 
 def test_the_five_stages_of_liu_lie_four_poolings_apart() -> None:
     network = liu().eval()
-    stages = seen(network.network.stages, lambda: network(numbers(1, 3, 64, 96)))
+    with torch.no_grad(), what_leaves(*network.network.stages) as stages:
+        network(image())
     assert [tuple(x.shape[1:]) for x in stages] == [(4, 64, 96), (8, 32, 48), (16, 16, 24), (32, 8, 12), (32, 4, 6)]
 
 
 def test_liu_has_five_side_outputs_and_no_bias() -> None:
     network = liu(norm="instance")
-    assert len(network.eval()(numbers(1, 3, 32, 32))["aux"]) == 5
+    assert len(network.eval()(image(32, 32))["aux"]) == 5
     assert not [name for name, _ in network.named_parameters() if name.endswith("bias")]
 
 
@@ -84,7 +59,7 @@ def test_the_side_outputs_of_liu_are_enlarged_corner_to_corner() -> None:
     network = liu().eval()
     side = network.network.sides[2]  # at a quarter of the size
     side.register_forward_hook(lambda _, __, out: torch.arange(float(out.shape[-1])).expand(out.shape))
-    third = network(numbers(1, 3, 32, 64))["aux"][2]
+    third = network(image(32, 64))["aux"][2]
     assert torch.allclose(third[0, 0, 5], torch.linspace(0, 15, 64), atol=1e-5)
 
 
@@ -92,14 +67,14 @@ def test_the_main_output_of_liu_weighs_the_sides_from_fine_to_coarse() -> None:
     network = liu().eval()
     network.network.fuse.weight.data = torch.tensor([1.0, 2, 3, 4, 5]).view(1, 5, 1, 1)
     with torch.no_grad():
-        output = network(numbers(1, 3, 64, 64))
+        output = network(image(64, 64))
     expected = sum(weight * side for weight, side in enumerate(output["aux"], start=1))
     assert torch.allclose(output["logits"], expected, rtol=1e-4, atol=1e-9)
 
 
 def test_liu_can_test_with_the_statistics_of_each_single_image() -> None:
     """As training does with a batch of one image, whatever else is tested beside it; it leaves no trace."""
-    network, images = liu(bn_test_mode="batch").eval(), numbers(2, 3, 64, 64)
+    network, images = liu(bn_test_mode="batch").eval(), noise(2, 3, 64, 64)
     images[1] *= 0.3
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with torch.no_grad():
@@ -111,11 +86,11 @@ def test_liu_can_test_with_the_statistics_of_each_single_image() -> None:
 
 def test_testing_with_running_statistics_depends_on_what_was_seen_in_training() -> None:
     for mode, same in (("running", False), ("batch", True)):
-        network, image = liu(bn_test_mode=mode), numbers(1, 3, 64, 64)
+        network = liu(bn_test_mode=mode)
         with torch.no_grad():
-            first = network.eval()(image)["logits"]
-            network.train()(numbers(2, 3, 64, 64, seed=2))
-            assert torch.equal(network.eval()(image)["logits"], first) == same
+            first = network.eval()(image())["logits"]
+            network.train()(noise(2, 3, 64, 64, seed=2))
+            assert torch.equal(network.eval()(image())["logits"], first) == same
 
 
 def test_both_test_modes_share_their_weights() -> None:
@@ -128,9 +103,9 @@ def test_both_test_modes_share_their_weights() -> None:
 
 def test_the_decoder_of_zou_returns_each_value_to_the_pixel_it_came_from() -> None:
     network = zou().eval()
-    image = numbers(1, 3, 64, 64)
-    encoded = seen([network.network.down[4]], lambda: network(image))[0]
-    decoded = seen([network.network.up[4]], lambda: network(image), inputs=True)[0]
+    with torch.no_grad(), what_leaves(network.network.down[4]) as down, what_enters(network.network.up[4]) as up:
+        network(image(64, 64))
+    (encoded,), (decoded,) = down, up
     assert torch.equal(F.max_pool2d(decoded, 2), F.max_pool2d(encoded, 2))
     filled = decoded != 0
     assert torch.equal(decoded[filled], encoded[filled])
@@ -139,16 +114,20 @@ def test_the_decoder_of_zou_returns_each_value_to_the_pixel_it_came_from() -> No
 
 def test_the_five_scales_of_zou_lie_five_poolings_deep() -> None:
     network = zou().eval()
-    image = numbers(1, 3, 64, 96)
-    down = [tuple(x.shape[1:]) for x in seen(network.network.down, lambda: network(image))]
-    up = [tuple(x.shape[1:]) for x in seen(network.network.up, lambda: network(image))]
-    assert down == [(4, 64, 96), (8, 32, 48), (16, 16, 24), (32, 8, 12), (32, 4, 6)]
-    assert up == [(32, 4, 6), (16, 8, 12), (8, 16, 24), (4, 32, 48), (4, 64, 96)]  # from deep to flat
+    with torch.no_grad(), what_leaves(*network.network.down) as down, what_leaves(*network.network.up) as up:
+        network(image())
+    assert [tuple(x.shape[1:]) for x in down] == [(4, 64, 96), (8, 32, 48), (16, 16, 24), (32, 8, 12), (32, 4, 6)]
+    assert [tuple(x.shape[1:]) for x in up] == [
+        (32, 4, 6),
+        (16, 8, 12),
+        (8, 16, 24),
+        (4, 32, 48),
+        (4, 64, 96),
+    ]  # from deep to flat
 
 
 def test_the_fusions_of_the_published_zou_are_as_wide_as_published() -> None:
-    with torch.device("meta"):
-        network = zou(width=64).network
+    network = shape_of("deepcrack_zou", width=64).network
     assert [fusion.mix.in_channels for fusion in network.fusions] == [128, 192, 384, 768, 1024]
     assert [fusion.mix.out_channels for fusion in network.fusions] == [64] * 5
     assert [fusion.times for fusion in network.fusions] == [1, 2, 4, 8, 16]
@@ -178,7 +157,7 @@ def test_the_main_output_of_zou_sees_the_scales_from_coarse_to_fine(fusion: str)
         last.weight.data.zero_()
         last.weight.data[0, place, last.kernel_size[0] // 2, last.kernel_size[0] // 2] = 1
         with torch.no_grad():
-            output = network(numbers(1, 3, 32, 64))
+            output = network(image(32, 64))
         assert torch.allclose(output["logits"], output["aux"][4 - place], atol=1e-6)
 
 
@@ -192,7 +171,7 @@ def test_the_paper_fusion_enlarges_a_logit_with_pixel_centres_kept() -> None:
 
 def test_zou_without_normalisation_keeps_its_signal_alive() -> None:
     with torch.no_grad():
-        assert all(each.std() > 1e-3 for each in zou(width=8)(numbers(1, 3, 64, 64))["aux"])
+        assert all(each.std() > 1e-3 for each in zou(width=8)(image(64, 64))["aux"])
 
 
 # ---- VGG-16
@@ -202,8 +181,8 @@ def test_zou_without_normalisation_keeps_its_signal_alive() -> None:
 def test_given_weights_compute_what_torchvision_computes(name: str, batch_norm: bool) -> None:
     """Although the layers of Liu have no bias: it is in the statistics."""
     reference = reference_vgg(batch_norm=batch_norm)
-    network = build(name, width=64, encoder=weights_of(reference)).eval().network
-    x = numbers(1, 3, 32, 64)
+    network = built(name, width=64, weights=weights_of(reference)).eval().network
+    x = image(32, 64)
     with torch.no_grad():
         expected = reference(x)
         for stage in network.stages if name == "deepcrack_liu" else network.down:
@@ -215,7 +194,7 @@ def test_given_weights_compute_what_torchvision_computes(name: str, batch_norm: 
 @pytest.mark.parametrize(("name", "options"), [("deepcrack_liu", {}), ("deepcrack_zou", {"norm": "batch"})])
 def test_weights_without_batch_norm_leave_it_at_its_start(name: str, options: dict) -> None:
     weights = weights_of(reference_vgg(batch_norm=False))
-    network = build(name, width=64, encoder=weights, **options).network
+    network = built(name, width=64, weights=weights, **options).network
     first = (network.stages if name == "deepcrack_liu" else network.down)[0][0]
     assert torch.equal(first[0].weight, weights["features.0.weight"])
     assert first[0].bias is None or torch.equal(first[0].bias, weights["features.0.bias"])
@@ -225,7 +204,7 @@ def test_weights_without_batch_norm_leave_it_at_its_start(name: str, options: di
 def test_given_weights_stay_as_they_were() -> None:
     weights = weights_of(reference_vgg(batch_norm=True))
     before = weights["features.1.running_mean"].clone()
-    liu(width=64, encoder=weights)
+    liu(width=64, weights=weights)
     assert torch.equal(weights["features.1.running_mean"], before)
     assert "features.0.bias" in weights
 
@@ -233,12 +212,12 @@ def test_given_weights_stay_as_they_were() -> None:
 def test_weights_that_do_not_fit_say_why() -> None:
     plain = {f"{first}.weight": torch.zeros(1) for first, _ in vgg.torchvision_names(normed=False)}
     with pytest.raises(ValueError, match=r"features.0.weight is \(1,\), not \(4, 3, 3, 3\).*vgg16"):
-        liu(encoder=plain)
+        liu(weights=plain)
     normed = weights_of(reference_vgg(batch_norm=True))
     with pytest.raises(ValueError, match=r'features.1.bias is unknown.*norm = "batch", vgg16_bn'):
-        zou(width=64, encoder=normed)
+        shape_of("deepcrack_zou", width=64, weights=normed)
     with pytest.raises(ValueError, match=r"is missing.*wanted: a state dict of torchvision's vgg16"):
-        zou(width=64, encoder={"conv1.weight": torch.zeros(1)})
+        zou(weights={"conv1.weight": torch.zeros(1)})
 
 
 @pytest.mark.parametrize(
@@ -253,24 +232,6 @@ def test_weights_that_do_not_fit_say_why() -> None:
 def test_without_network_imagenet_weights_say_what_to_do(
     name: str, norm: str, arch: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_network(*args: object, **kwargs: object) -> None:
-        raise URLError("no network")
-
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", no_network)
+    cut_off(monkeypatch)
     with pytest.raises(ValueError, match=rf'weights of {arch} from .*no network.*encoder = "<path .*encoder = "none"'):
-        build(name, width=64, norm=norm, encoder="imagenet")
-    with pytest.raises(ValueError, match='encoder "imagenet" with width 4; those weights have width 64'):
-        build(name, norm=norm, encoder="imagenet")
-
-
-def test_unknown_choices_list_the_known_ones() -> None:
-    for network, options, message in (
-        (liu, {"norm": "none"}, "norm 'none'; allowed: 'batch', 'instance'"),
-        (liu, {"bn_test_mode": "test"}, "bn_test_mode 'test'; allowed: 'running', 'batch'"),
-        (liu, {"width": 0}, "width 0; at least 1 channel is needed"),
-        (liu, {"encoder": "vgg"}, "encoder 'vgg'; allowed: 'none', 'imagenet' or the path of a file"),
-        (zou, {"norm": "instance"}, "norm 'instance'; allowed: 'none', 'batch'"),
-        (zou, {"fusion": "sum"}, "fusion 'sum'; allowed: 'code', 'paper'"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            network(**options)
+        shape_of(name, width=64, norm=norm, encoder="imagenet")

@@ -1,48 +1,27 @@
 """OED and EfficientNet, its encoder."""
 
 from typing import Any
-from urllib.error import URLError
 
 import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 from torchvision.ops import StochasticDepth
 
-import models
 from models.networks.oed import ResidualBlock, mean_probability
-from models.parts import efficientnet
 from models.parts.efficientnet import Encoder, HalvingConvolution, pad_like_tensorflow
+from models.parts.options import MEMBERS
 from pipeline.learning.training import seeded
+from tests.networks import CPU, built, cut_off, image, noise, parameters, shape_of, shapes_only
 
-CPU = torch.device("cpu")
-SMALL = {
-    "width": 0.25,
-    "depth": 0.5,
-    "decoder_width": 16,
-    "drop_connect": 0.0,
-    "bn_momentum": 0.1,
-    "encoder": "none",
-    "pixels": "unit",
-}
-PUBLISHED = {**SMALL, "width": 1.6, "depth": 2.2, "decoder_width": 256, "drop_connect": 0.2, "bn_momentum": 0.01}
-B0 = {**SMALL, "width": 1.0, "depth": 1.0}
-
-
-def build(**options: Any) -> Any:
-    with seeded(0, CPU):
-        return models.build_segmenter("oed", **{**SMALL, **options})
-
-
-def numbers(*shape: int) -> Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
+B0 = {"width": 1.0, "depth": 1.0}
 
 
 @pytest.fixture(scope="module")
 def published() -> Any:
-    with torch.device("meta"):  # shapes without numbers
-        return build(**PUBLISHED).network
+    published = {"width": 1.6, "depth": 2.2, "decoder_width": 256, "drop_connect": 0.2, "bn_momentum": 0.01}
+    return shape_of("oed", **published).network
 
 
 def test_the_published_encoder_hands_over_the_published_maps(published: Any) -> None:
@@ -60,7 +39,7 @@ def test_the_published_encoder_has_the_parameters_and_blocks_of_b5(published: An
     stages = published.encoder.features[1:-1]
     assert [len(stage) for stage in stages] == [3, 5, 5, 7, 7, 9, 3]
     assert [stage[-1].block[-1][0].out_channels for stage in stages] == [24, 40, 64, 128, 176, 304, 512]
-    assert sum(parameter.numel() for parameter in published.encoder.parameters()) == 28_340_784
+    assert parameters(published.encoder) == 28_340_784
 
 
 def test_the_published_statistics_are_as_many_as_published(published: Any) -> None:
@@ -80,10 +59,10 @@ def test_the_published_decoder_halves_its_channels_at_each_scale(published: Any)
 
 def test_the_four_sides_come_from_fine_to_coarse() -> None:
     """Here each side says nothing but how wide the map is that it was made on."""
-    network = build().eval()
+    network = built("oed").eval()
     for side in network.network.sides:
         side.register_forward_hook(lambda _, __, out: torch.full_like(out, out.shape[-1] / 10))
-    aux = network(numbers(1, 3, 64, 64))["aux"]
+    aux = network(image(64, 64))["aux"]
     assert [round(side.mean().item() * 10) for side in aux] == [32, 16, 8, 4]
 
 
@@ -114,35 +93,30 @@ def test_given_weights_compute_what_torchvision_computes() -> None:
     for module in reference.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = 1e-3  # theirs is smaller up to B4
-    network = build(**{**B0, "encoder": weights}).eval().network
+    network = built("oed", weights=weights, **B0).eval().network
     assert torch.equal(network.encoder.features[0][0].weight, weights["features.0.0.weight"])
-    image = numbers(1, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(network.encoder(image)[-1], reference.features(image))
+        assert torch.equal(network.encoder(image())[-1], reference.features(image()))
 
 
 def test_weights_that_do_not_fit_say_why() -> None:
-    weights = torchvision.models.efficientnet_b0(weights=None).state_dict()
-    with pytest.raises(ValueError, match=r"and \d+ more; wanted: a state dict of torchvision's EfficientNet of this"):
-        build(width=1.0, depth=1.1, encoder=weights)
+    with shapes_only():
+        weights = torchvision.models.efficientnet_b0(weights=None).state_dict()
+        with pytest.raises(
+            ValueError, match=r"and \d+ more; wanted: a state dict of torchvision's EfficientNet of this"
+        ):
+            built("oed", width=1.0, depth=1.1, weights=weights)
 
 
 def test_without_network_imagenet_weights_say_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_network(*args: object, **kwargs: object) -> None:
-        raise URLError("no network")
-
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", no_network)
+    cut_off(monkeypatch)
     with pytest.raises(ValueError, match=r'weights of efficientnet_b0 from .*no network.*set encoder = "none"'):
-        build(**{**B0, "encoder": "imagenet"})
-    with pytest.raises(
-        ValueError, match=r'"imagenet" with width 0\.25 and depth 0\.5; those weights exist for 1\.0 and'
-    ):
-        build(encoder="imagenet")
+        shape_of("oed", encoder="imagenet", **B0)
 
 
-@pytest.mark.parametrize(("factors", "arch"), efficientnet.MEMBERS.items())
+@pytest.mark.parametrize(("factors", "arch"), MEMBERS.items())
 def test_the_members_with_weights_have_torchvisions_shapes(factors: tuple[float, float], arch: str) -> None:
-    with torch.device("meta"):
+    with shapes_only():
         theirs = torchvision.models.get_model(arch, weights=None).features.state_dict()
         ours = Encoder(*factors, 0.0, 0.1).features.state_dict()
     assert {name: tensor.shape for name, tensor in ours.items()} == {
@@ -151,7 +125,7 @@ def test_the_members_with_weights_have_torchvisions_shapes(factors: tuple[float,
 
 
 def test_blocks_are_dropped_in_training_only() -> None:
-    network, images = build(drop_connect=0.9, depth=1.0).network, numbers(2, 3, 32, 64)
+    network, images = built("oed", drop_connect=0.9, depth=1.0).network, noise(2, 3, 32, 64)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for drops in (True, False):
         network.train(drops)
@@ -206,15 +180,3 @@ def test_a_side_that_is_too_sure_can_still_learn(kind: torch.dtype) -> None:
     enlarged = mean_probability(extreme, torch.Size((2, 4)))
     enlarged.sum().backward()
     assert enlarged.isfinite().all() and extreme.grad is not None and extreme.grad.isfinite().all()
-
-
-def test_impossible_options_say_what_is_allowed() -> None:
-    for options, message in (
-        ({"width": 0.0}, "width 0.0 and depth 0.5; both must be above 0"),
-        ({"decoder_width": 24}, "decoder_width 24; allowed: multiples of 16"),
-        ({"drop_connect": 1.0}, "drop_connect 1.0; allowed: from 0 to below 1"),
-        ({"bn_momentum": 0.0}, "bn_momentum 0.0; allowed: above 0, up to 1"),
-        ({"encoder": "b5"}, "encoder 'b5'; allowed: 'none', 'imagenet' or the path of a file"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            build(**options)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -12,38 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import models
 from models.networks.scnet import ImageNorm, ScaleMap, SCNet, bilinear_deconvolution, sobel_edges
-
-OPTIONS = {"width": 4, "levels": 5, "attention": True, "edges": "none", "edge_threshold": 0.1, "pixels": "unit"}
-
-
-def segmenter(**changed: Any) -> nn.Module:
-    torch.manual_seed(0)
-    return models.build_segmenter("scnet", **{**OPTIONS, **changed})
+from tests.networks import built, image, noise, parameters, shape_of, what_enters
 
 
 def inner(**changed: Any) -> SCNet:
-    network = segmenter(**changed).network
+    network = built("scnet", **changed).network
     assert isinstance(network, SCNet)
     return network
-
-
-def image(channels: int = 3, height: int = 64, width: int = 96) -> Tensor:
-    return torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(1))
-
-
-@contextmanager
-def what_enters(module: nn.Module) -> Iterator[list[Tensor]]:
-    """Fills a list with the inputs of a layer, copied before the layer can change them."""
-    seen: list[Tensor] = []
-    handle = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().clone()))
-    yield seen
-    handle.remove()
-
-
-def parameters(network: nn.Module) -> int:
-    return sum(each.numel() for each in network.parameters())
 
 
 def test_attention_weighs_features_and_shrinks_them_to_one_map() -> None:
@@ -60,9 +35,8 @@ def test_attention_weighs_features_and_shrinks_them_to_one_map() -> None:
 def test_without_attention_a_map_is_its_features_shrunk() -> None:
     attend = ScaleMap(3, attention=False)
     assert torch.equal(attend(image()), attend.shrink(image()))
-    published = {"width": 64, "attention": False}
     gates = 1472 + 5 + 1024 + 5  # channels of the blocks of encoder and decoder, and a bias each
-    assert parameters(segmenter(**published)) == 29_463_044 - gates
+    assert parameters(shape_of("scnet", width=64, attention=False)) == 29_463_044 - gates
 
 
 def test_attention_is_a_side_road_that_the_features_do_not_take() -> None:
@@ -113,7 +87,7 @@ def test_the_result_is_mixed_from_the_maps_of_all_scales_fine_first() -> None:
 
 @pytest.mark.parametrize("stride", [2, 4, 8, 16])
 def test_deconvolutions_start_as_bilinear_enlargements(stride: int) -> None:
-    small = image(1, 6, 7)
+    small = noise(1, 1, 6, 7)
     large = F.interpolate(small, scale_factor=stride, mode="bilinear", align_corners=False)
     inside = (..., slice(stride, -stride), slice(stride, -stride))  # zeros surround the image of a deconvolution
     layer = bilinear_deconvolution(stride)
@@ -144,7 +118,7 @@ def test_edges_do_not_depend_on_where_up_is(turn: Callable[[Tensor], Tensor]) ->
 
 
 def test_the_fourth_channel_is_zero_or_sobel_or_given() -> None:
-    rgb, given = image(), (image(1) > 0.5).float()
+    rgb, given = image(), (noise(1, 1, 64, 96) > 0.5).float()
     assert not inner(edges="none").entry(rgb)[:, 3].any()
     assert torch.equal(inner(edges="sobel").entry(rgb)[:, 3:], sobel_edges(rgb, 0.1))
     entered = inner(edges="input", pixels="half").entry(torch.cat([rgb, given], dim=1))
@@ -153,39 +127,24 @@ def test_the_fourth_channel_is_zero_or_sobel_or_given() -> None:
 
 
 def test_given_edges_of_any_size_decide_the_logits() -> None:
-    network = segmenter(edges="input", pixels="imagenet").eval()
+    network = built("scnet", edges="input", pixels="imagenet").eval()
     with torch.no_grad():
         outputs = [
-            network(torch.cat([image(3, 33, 47), edges], dim=1))
-            for edges in (image(1, 33, 47), torch.zeros(1, 1, 33, 47))
+            network(torch.cat([image(33, 47), edges], dim=1))
+            for edges in (noise(1, 1, 33, 47), torch.zeros(1, 1, 33, 47))
         ]
     assert outputs[0]["logits"].shape == (1, 1, 33, 47)
     assert not torch.equal(outputs[0]["logits"], outputs[1]["logits"])
 
 
 def test_the_smallest_image_can_be_trained_on() -> None:
-    network = segmenter().train()
-    output = network(image(3, 1, 1))
+    output = built("scnet").train()(image(1, 1))
     assert output["logits"].shape == (1, 1, 1, 1)
     output["logits"].sum().backward()
 
 
-@pytest.mark.parametrize(
-    ("changed", "sentence"),
-    [
-        ({"width": 0}, "width 0; at least 1 channel is needed"),
-        ({"levels": 6}, "levels 6; allowed: 4, 5"),
-        ({"edges": "hed"}, "edges 'hed'; allowed: 'none', 'sobel', 'input'"),
-        ({"edge_threshold": -0.1}, "edge_threshold -0.1; wanted: at least 0"),
-    ],
-)
-def test_impossible_options_are_named(changed: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(ValueError, match=f"^{sentence}$"):
-        segmenter(**changed)
-
-
 def test_a_batch_without_its_edges_is_refused() -> None:
     with pytest.raises(ValueError, match="a batch of 3 channels; edges 'input' want 4"):
-        segmenter(edges="input")(image())
+        built("scnet", edges="input")(image())
     with pytest.raises(ValueError, match="a batch of 4 channels; edges 'none' want 3"):
-        segmenter(edges="none")(image(4))
+        built("scnet", edges="none")(noise(1, 4, 64, 96))

@@ -6,26 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.parts.wrapper import PaddedSegmenter
-
-SIZE_DIVISOR = 32
 NORM_EPSILON = 1e-3
 DILATIONS = (2, 4)  # of the surroundings, in stages 2 and 3
 REDUCTIONS = (8, 16)  # of the channels inside the global context
-
-
-def build(*, width: int, m: int, n: int, pixels: str) -> PaddedSegmenter:
-    """`width`, 2 × width and 4 × width channels; m blocks in stage 2, n in stage 3, the one that halves counted.
-
-    Published: width 32, m = 3, n = 21: 491,956 parameters. The network has two classes; the logit is that of crack
-    less that of background, whose sigmoid is the softmax of both, and weighted binary cross-entropy on it is
-    weighted cross-entropy of the two.
-    """
-    if width < 4 or width % 2:
-        raise ValueError(f"width {width}; an even number of at least 4 channels is needed")
-    if min(m, n) < 2:
-        raise ValueError(f"m {m}, n {n}; each at least 2: the block that halves and one more")
-    return PaddedSegmenter(CGNet(width, m, n), size_divisor=SIZE_DIVISOR, pixels=pixels)
 
 
 class CGNet(nn.Module):

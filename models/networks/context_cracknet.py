@@ -2,84 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.parts.resnet_stages import build_trunk
-from models.parts.tiles import Tiled
-from models.parts.wrapper import PaddedSegmenter
+from models.networks.unet import two_convolutions
+from models.parts.resnet_stages import ResNetStages
 
-SIZE_DIVISOR = 32
 TOKEN_PX = 16  # side of the square of the image that a token stands for
 FEED_FORWARD = 2  # hidden channels of the dense layers behind the attention, in channels of a token
 
-
-def build(
-    *,
-    trunk: str,
-    width: int,
-    input_size: Sequence[int],
-    tokens: str,
-    cagm: bool,
-    rfem: bool,
-    heads: int,
-    rank: int,
-    dropout: float,
-    encoder: str | Mapping[str, Tensor],
-    pixels: str,
-) -> PaddedSegmenter:
-    """The published network is trunk "resnet50", width 64, heads 8, rank 256, dropout 0.1, and input_size
-    [448, 448]: 82,050,597 parameters, 73,249,317 without `cagm`, 80,663,745 without `rfem`.
-
-    The attention (`cagm`) owns weights for each token of a training crop, whose height and width are `input_size`.
-    Images of other sizes: tokens "tile" runs the network on tiles of input_size (see `models.parts.tiles`),
-    "interpolate" stretches those weights. Without `rfem` the skips are plain, without `cagm` every size is taken as it
-    is.
-    encoder: see `models.parts.resnet_stages.build_trunk`.
-    """
-    check(input_size, tokens, dropout)
-    if not cagm:
-        attention = None
-    else:
-        grid = (input_size[0] // TOKEN_PX, input_size[1] // TOKEN_PX)
-        attention = (grid, heads, rank, dropout)
-    network: nn.Module = ContextCrackNet(trunk, width, attention, rfem, encoder)
-    if cagm and tokens == "tile":
-        network = Tiled(network, input_size)
-    return PaddedSegmenter(network, size_divisor=SIZE_DIVISOR, pixels=pixels)
-
-
-def check(input_size: Sequence[int], tokens: str, dropout: float) -> None:
-    if len(input_size) != 2 or not all(side > 0 and side % SIZE_DIVISOR == 0 for side in input_size):
-        raise ValueError(f"input_size {list(input_size)}; wanted: height and width, multiples of {SIZE_DIVISOR}")
-    if tokens not in ("tile", "interpolate"):
-        raise ValueError(f"tokens {tokens!r}; allowed: 'tile', 'interpolate'")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"dropout {dropout}; wanted: a share of at least 0 and below 1")
+Attention = tuple[tuple[int, int], int, int, float]  # rows and columns of tokens, heads, rank, dropout
 
 
 class ContextCrackNet(nn.Module):
     """N×3×H×W → [N×1×H×W logits]; H and W are multiples of 32."""
 
-    def __init__(
-        self,
-        trunk: str,
-        width: int,
-        attention: tuple[tuple[int, int], int, int, float] | None,
-        rfem: bool,
-        encoder: str | Mapping[str, Tensor],
-    ) -> None:
+    def __init__(self, trunk: ResNetStages, attention: Attention | None, rfem: bool) -> None:
         super().__init__()
-        self.trunk = build_trunk(trunk, width, dilated=False, encoder=encoder)
+        self.trunk = trunk
         flat_to_deep = self.trunk.channels
         upwards = list(zip(flat_to_deep[:0:-1], flat_to_deep[-2::-1], strict=True))
         self.cagm = None if attention is None else ContextBlock(flat_to_deep[3], *attention)
         self.grow = nn.ModuleList(nn.ConvTranspose2d(deep, flat, 2, stride=2) for deep, flat in upwards)
         self.gates = nn.ModuleList(Gate(flat) for _, flat in upwards) if rfem else None
-        self.up = nn.ModuleList(two_convolutions(2 * flat, flat) for _, flat in upwards)
+        self.up = nn.ModuleList(two_convolutions(2 * flat, flat, "batch") for _, flat in upwards)
         self.head = nn.Conv2d(flat_to_deep[0], 1, 1)
 
     def forward(self, batch: Tensor) -> list[Tensor]:
@@ -128,10 +75,6 @@ class LinformerAttention(nn.Module):
 
     def __init__(self, channels: int, grid_hw: tuple[int, int], heads: int, rank: int, dropout: float) -> None:
         super().__init__()
-        if heads < 1 or channels % heads:
-            raise ValueError(f"heads {heads}; wanted: a divisor of the {channels} channels of the third stage")
-        if rank < 1:
-            raise ValueError(f"rank {rank}; wanted: at least 1")
         self.grid_hw, self.heads = grid_hw, heads
         self.query = nn.Linear(channels, channels)
         self.key = nn.Linear(channels, channels)
@@ -182,12 +125,3 @@ class Gate(nn.Module):
     def forward(self, skip: Tensor, below: Tensor) -> Tensor:
         gated: Tensor = skip * self.weigh(self.below(below) + self.beside(skip))
         return gated
-
-
-def two_convolutions(inside: int, outside: int) -> nn.Sequential:
-    """Twice: 3×3 convolution without bias, batch norm, ReLU."""
-    layers: list[nn.Module] = []
-    for channels in (inside, outside):
-        layers += [nn.Conv2d(channels, outside, 3, padding=1, bias=False), nn.BatchNorm2d(outside)]
-        layers.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*layers)

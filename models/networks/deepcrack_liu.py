@@ -2,37 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.parts import vgg
-from models.parts.wrapper import PaddedSegmenter
 
-SIZE_DIVISOR = 32
 GAIN = 0.02  # of the first weights, as in the published code; behind it every layer is normalised
-
-
-def build(
-    *, width: int, norm: str, bn_test_mode: str, encoder: str | Mapping[str, Tensor], pixels: str
-) -> PaddedSegmenter:
-    """DeepCrack with `width` channels at full resolution (64 as published), and five side outputs.
-
-    norm: "batch" (14,720,389 parameters at width 64), or "instance", every image and channel by itself
-    without learned scale (14,711,941). bn_test_mode: "running" statistics of the training, or "batch", those
-    of each single image with its mirrored margin, as the published test script has it; only for norm "batch".
-    encoder: see `models.parts.vgg.load_encoder`.
-    """
-    if norm not in ("batch", "instance"):
-        raise ValueError(f"norm {norm!r}; allowed: 'batch', 'instance'")
-    if bn_test_mode not in ("running", "batch"):
-        raise ValueError(f"bn_test_mode {bn_test_mode!r}; allowed: 'running', 'batch'")
-    batch_norm = nn.BatchNorm2d if bn_test_mode == "running" else ImageBatchNorm
-    network = DeepCrack(width, batch_norm if norm == "batch" else nn.InstanceNorm2d)
-    vgg.load_encoder(network.stages, encoder, width=width)
-    return PaddedSegmenter(network, size_divisor=SIZE_DIVISOR, pixels=pixels)
 
 
 class DeepCrack(nn.Module):
@@ -52,6 +28,12 @@ class DeepCrack(nn.Module):
             x = stage(F.max_pool2d(x, 2) if sides else x)
             sides.append(F.interpolate(side(x), size=size, mode="bilinear", align_corners=True))
         return [self.fuse(torch.cat(sides, dim=1)), *sides]
+
+
+def norm_layer(norm: str, bn_test_mode: str) -> vgg.Norm:
+    if norm == "instance":
+        return nn.InstanceNorm2d
+    return nn.BatchNorm2d if bn_test_mode == "running" else ImageBatchNorm
 
 
 class ImageBatchNorm(nn.BatchNorm2d):

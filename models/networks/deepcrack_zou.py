@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.parts import vgg
-from models.parts.wrapper import PaddedSegmenter
-
-SIZE_DIVISOR = 32  # five halvings
-
-
-def build(*, width: int, norm: str, fusion: str, encoder: str | Mapping[str, Tensor], pixels: str) -> PaddedSegmenter:
-    """DeepCrack with `width` channels at full resolution (64 as published), and five side outputs.
-
-    fusion: "code", as the published code joins encoder and decoder at a scale (30,905,011 parameters at width
-    64 without normalisation, 30,921,011 with it), or "paper" (29,466,571 without). norm: "none" as in the
-    code, "batch" as in the paper. encoder: see `models.parts.vgg.load_encoder`.
-    """
-    if norm not in ("none", "batch"):
-        raise ValueError(f"norm {norm!r}; allowed: 'none', 'batch'")
-    if fusion not in ("code", "paper"):
-        raise ValueError(f"fusion {fusion!r}; allowed: 'code', 'paper'")
-    network = DeepCrack(width, nn.BatchNorm2d if norm == "batch" else None, fusion)
-    vgg.load_encoder(network.down, encoder, width=width)
-    return PaddedSegmenter(network, size_divisor=SIZE_DIVISOR, pixels=pixels)
 
 
 class DeepCrack(nn.Module):
     """N×3×H×W → [final, scale 1, …, scale 5], each N×1×H×W logits; scale k is made at 1/2^(k−1) of the size."""
 
-    def __init__(self, width: int, norm: vgg.Norm | None, fusion: str) -> None:
+    def __init__(self, width: int, norm: str, fusion: str) -> None:
         super().__init__()
         widths = vgg.stage_widths(width)
         above = [width, *widths[:-1]]  # what the decoder of a scale hands up
-        self.down = vgg.encoder_stages(width, norm=norm, bias=True)
+        layer = nn.BatchNorm2d if norm == "batch" else None
+        self.down = vgg.encoder_stages(width, norm=layer, bias=True)
         self.up = nn.ModuleList(
-            vgg.convolutions([*[deep] * count, flat], norm=norm, bias=True)
+            vgg.convolutions([*[deep] * count, flat], norm=layer, bias=True)
             for deep, flat, count in zip(widths, above, vgg.CONVOLUTIONS, strict=True)
         )
         kind: type[CodeFusion | PaperFusion] = CodeFusion if fusion == "code" else PaperFusion

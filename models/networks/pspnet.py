@@ -2,54 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.parts.resnet_stages import build_trunk
-from models.parts.wrapper import PaddedSegmenter
+from models.parts.resnet_stages import ResNetStages
 
 GRIDS = (1, 2, 3, 6)  # cells on a side, of each level of the pyramid
-SIZE_DIVISOR = 32
-
-
-def build(
-    *,
-    trunk: str,
-    width: int,
-    auxiliary: bool,
-    dropout: Sequence[float],
-    encoder: str | Mapping[str, Tensor],
-    pixels: str,
-) -> PaddedSegmenter:
-    """The published network is trunk "resnet34", width 64, dropout [0.3, 0.15, 0.1]: 28,091,141 parameters with the
-    auxiliary output, 27,500,548 without.
-
-    dropout: of whole channels behind the pyramid, behind each of the three enlargements, in the auxiliary head.
-    encoder: see `models.parts.resnet_stages.build_trunk`.
-    """
-    if len(dropout) != 3 or not all(0 <= share < 1 for share in dropout):
-        raise ValueError(f"dropout {list(dropout)}; wanted: three shares of at least 0 and below 1")
-    network = PSPNet(trunk, width, auxiliary, dropout, encoder)
-    return PaddedSegmenter(network, size_divisor=SIZE_DIVISOR, pixels=pixels)
 
 
 class PSPNet(nn.Module):
     """N×3×H×W → [N×1×H×W logits, and those of the third stage if `auxiliary`]; H and W are multiples of 8."""
 
-    def __init__(
-        self,
-        trunk: str,
-        width: int,
-        auxiliary: bool,
-        dropout: Sequence[float],
-        encoder: str | Mapping[str, Tensor],
-    ) -> None:
+    def __init__(self, trunk: ResNetStages, width: int, auxiliary: bool, dropout: Sequence[float]) -> None:
         super().__init__()
         behind_pyramid, behind_growth, in_auxiliary = dropout
-        self.trunk = build_trunk(trunk, width, dilated=True, encoder=encoder)
+        self.trunk = trunk
         self.pyramid = Pyramid(self.trunk.channels[4], 16 * width)
         self.drop = nn.Dropout2d(behind_pyramid)
         self.grow = nn.Sequential(

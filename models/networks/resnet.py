@@ -40,7 +40,8 @@ def build(arch: str, *, head: str, weights: str | Mapping[str, Tensor], pixels: 
     for name, stage in stages:
         trunk.add_module(name, stage)  # keeps torchvision's names, so its weights fit
     if weights != "none":
-        load_trunk(trunk, imagenet_weights(arch) if isinstance(weights, str) else weights)
+        found = pretrained.imagenet_weights(arch, knob="weights") if isinstance(weights, str) else weights
+        pretrained.fill_trunk(trunk, found)
     return Classifier(trunk, build_head(head, full.fc.in_features), pixels=pixels)
 
 
@@ -51,14 +52,3 @@ def build_head(head: str, channels: int) -> nn.Module:
     if head == "dense1000":
         return nn.Sequential(*pooled, nn.Linear(channels, DENSE_UNITS), nn.ReLU(), nn.Linear(DENSE_UNITS, 2))
     raise ValueError(f"head {head!r}; allowed: 'linear', 'dense1000'")
-
-
-def imagenet_weights(arch: str) -> Mapping[str, Tensor]:
-    """Trained as in the ResNet paper, there for every depth."""
-    return pretrained.imagenet_weights(arch, knob="weights")
-
-
-def load_trunk(trunk: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """All weights but `fc`, which belongs to ImageNet's classes; any other difference is an error."""
-    given = {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}
-    pretrained.fill(trunk.state_dict(), given, source="a state dict of the same ResNet with torchvision's names")

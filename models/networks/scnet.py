@@ -1,7 +1,4 @@
-"""SCNet (Sharma et al. 2021), rebuilt from the paper: SegNet's road with attention at every scale and an edge channel.
-
-There is no published code; the layout is the one that has exactly as many parameters as the paper prints.
-"""
+"""SCNet (Sharma et al. 2021): SegNet's road with attention at every scale and an edge channel."""
 
 from __future__ import annotations
 
@@ -11,29 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.parts.wrapper import Normalise, PaddedSegmenter
-
-CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each block of the encoder and of the decoder
-GROWTH = (1, 2, 4, 8, 8)  # channels of each block, in `width`
-SIZE_DIVISOR = 32
-
-
-def build(
-    *, width: int, levels: int, attention: bool, edges: str, edge_threshold: float, pixels: str
-) -> PaddedSegmenter:
-    """Published: width 64, attention on; 29,463,044 parameters with 5 levels, 15,304,184 with 4.
-
-    The fourth channel of the input, −1 or 1, is chosen by `edges`: "none" is 0 everywhere, "sobel" is 1 where the
-    mean of RGB in [0, 1] rises by more than edge_threshold (see `sobel_edges`), "input" takes it from the caller,
-    whose batches are then N×4×H×W, the last channel in [0, 1]. The paper takes it from HED, a trained network.
-    """
-    if width < 1:
-        raise ValueError(f"width {width}; at least 1 channel is needed")
-    if levels not in (4, 5):
-        raise ValueError(f"levels {levels}; allowed: 4, 5")
-    entry = EdgeChannel(edges, edge_threshold, pixels)
-    network = SCNet(entry, width, levels, attention)
-    return PaddedSegmenter(network, size_divisor=SIZE_DIVISOR, pixels="unit")  # the entry wants [0, 1]
+from models.parts.vgg import CONVOLUTIONS, stage_widths
+from models.parts.wrapper import Normalise
 
 
 class EdgeChannel(nn.Module):
@@ -41,10 +17,6 @@ class EdgeChannel(nn.Module):
 
     def __init__(self, edges: str, threshold: float, pixels: str) -> None:
         super().__init__()
-        if edges not in ("none", "sobel", "input"):
-            raise ValueError(f"edges {edges!r}; allowed: 'none', 'sobel', 'input'")
-        if threshold < 0:
-            raise ValueError(f"edge_threshold {threshold}; wanted: at least 0")
         self.edges, self.threshold = edges, threshold
         self.normalise = Normalise(pixels)
 
@@ -85,7 +57,7 @@ class SCNet(nn.Module):
 
     def __init__(self, entry: nn.Module, width: int, levels: int, attention: bool) -> None:
         super().__init__()
-        widths = [width * growth for growth in GROWTH[:levels]]
+        widths = stage_widths(width)[:levels]
         self.entry = entry
         self.down = nn.ModuleList(
             convolutions([inside, *[outside] * count])

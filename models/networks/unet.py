@@ -5,22 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.parts.wrapper import PaddedSegmenter
+from models.parts.vgg import he_normal
 
 LEVELS = 4  # halvings of the image; 16 pixels are one at the bottom
-
-
-def build(*, width: int, norm: str, pixels: str) -> PaddedSegmenter:
-    """U-Net with `width` channels at full resolution (64 in the paper), twice as many at each halving.
-
-    norm "none" is the paper's (31,031,745 parameters at width 64), "batch" puts batch normalisation behind
-    each 3×3 convolution and drops its bias (31,037,633).
-    """
-    if width < 1:
-        raise ValueError(f"width {width}; at least 1 channel is needed")
-    if norm not in ("batch", "none"):
-        raise ValueError(f"norm {norm!r}; allowed: 'batch', 'none'")
-    return PaddedSegmenter(UNet(width, norm), size_divisor=2**LEVELS, pixels=pixels)
 
 
 class UNet(nn.Module):
@@ -37,7 +24,8 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(two_convolutions(deep, flat, norm) for deep, flat in upwards)
         self.pool = nn.MaxPool2d(2)
         self.head = nn.Conv2d(width, 1, 1)
-        self.apply(initialise)
+        for blocks in (self.down, self.up):  # as in the paper: without normalisation no other start learns well
+            blocks.apply(he_normal)
 
     def forward(self, batch: Tensor) -> list[Tensor]:
         x, skips = self.down[0](batch), []
@@ -58,11 +46,3 @@ def two_convolutions(inside: int, outside: int, norm: str) -> nn.Sequential:
             layers.append(nn.BatchNorm2d(outside))
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
-
-
-def initialise(module: nn.Module) -> None:
-    """N(0, √(2 / inputs of a neuron)) as in the paper: without normalisation no other start learns well."""
-    if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

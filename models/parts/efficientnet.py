@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.efficientnet import EfficientNet, MBConvConfig
 
+from models.parts.options import MEMBERS
 from models.parts.pretrained import encoder_weights, fill
 
 # Stages of the smallest member B0: expansion, kernel, stride of the first block, channels in and out, blocks.
@@ -22,16 +23,6 @@ STAGES = (
     (6, 3, 1, 192, 320, 1),
 )
 TAPPED = (2, 3, 4, 6)  # the stages that halve the image
-# Members with published weights: their factors of width and depth.
-MEMBERS = {
-    (1.0, 1.0): "efficientnet_b0",
-    (1.0, 1.1): "efficientnet_b1",
-    (1.1, 1.2): "efficientnet_b2",
-    (1.2, 1.4): "efficientnet_b3",
-    (1.4, 1.8): "efficientnet_b4",
-    (1.6, 2.2): "efficientnet_b5",
-}
-
 EPSILON = 1e-3  # of every batch norm, part of the network: weights were trained with it
 
 
@@ -106,15 +97,12 @@ def initialise(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def load_encoder(network: Encoder, encoder: str | Mapping[str, Tensor], *, width: float, depth: float) -> None:
-    """`encoder` is "none", "imagenet", or a state dict with torchvision's names, whose classifier is left out."""
-    if encoder == "imagenet" and (width, depth) not in MEMBERS:
-        known = ", ".join(f"{wide} and {deep}" for wide, deep in MEMBERS)
-        raise ValueError(
-            f'encoder "imagenet" with width {width} and depth {depth}; those weights exist for {known}, '
-            'or set encoder = "none"'
-        )
-    weights = encoder_weights(encoder, MEMBERS.get((width, depth), ""))
+def load_encoder(network: Encoder, encoder: str | Mapping[str, Tensor], factors: tuple[float, float]) -> None:
+    """`encoder` is "none", "imagenet", or a state dict with torchvision's names, whose classifier is left out.
+
+    `factors` are those of width and depth.
+    """
+    weights = encoder_weights(encoder, MEMBERS.get(factors, ""))
     if weights is None:
         return
     given = {name: tensor for name, tensor in weights.items() if not name.startswith("classifier.")}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 import torchvision
-from torch import Tensor
+from torch import Tensor, nn
 
 MENTIONED = 3  # differences named in an error, of possibly hundreds
 
@@ -29,7 +29,7 @@ def encoder_weights(encoder: str | Mapping[str, Tensor], arch: str) -> Mapping[s
     if isinstance(encoder, Mapping):
         return encoder
     if encoder not in ("none", "imagenet"):
-        raise ValueError(f"encoder {encoder!r}; allowed: 'none', 'imagenet' or the path of a file")
+        raise ValueError(f"encoder = {encoder!r}; allowed: 'none', 'imagenet', or the path of a file")
     return None if encoder == "none" else imagenet_weights(arch, knob="encoder")
 
 
@@ -53,3 +53,9 @@ def fill(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], *, source: s
     with torch.no_grad():
         for name, tensor in given.items():
             wanted[name].copy_(tensor)
+
+
+def fill_trunk(trunk: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """All weights of a ResNet but `fc`, which belongs to ImageNet's classes; any other difference is an error."""
+    given = {name: tensor for name, tensor in weights.items() if not name.startswith("fc.")}
+    fill(trunk.state_dict(), given, source="a state dict of the same ResNet with torchvision's names")

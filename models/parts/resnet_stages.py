@@ -6,19 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from models.networks.resnet import load_trunk
 from models.parts import pretrained
+from models.parts.options import EXPANSIONS, TRUNKS, trunk_channels
 
-# Kind of block and how many of them in each stage. The smallest is ours, for processors; it has no ImageNet weights.
-TRUNKS = {
-    "resnet10": ("basic", (1, 1, 1, 1)),
-    "resnet18": ("basic", (2, 2, 2, 2)),
-    "resnet34": ("basic", (3, 4, 6, 3)),
-    "resnet50": ("bottleneck", (3, 4, 6, 3)),
-    "resnet101": ("bottleneck", (3, 4, 23, 3)),
-    "resnet152": ("bottleneck", (3, 8, 36, 3)),
-}
-PUBLISHED_WIDTH = 64
 DENSE = ((1, 1), (2, 1), (1, 2), (1, 4))  # stride and dilation of the four stages, 1/8 of the image at the end
 STRIDED = ((1, 1), (2, 1), (2, 1), (2, 1))  # 1/32 at the end
 
@@ -34,7 +24,7 @@ class ResNetStages(nn.Module):
         super().__init__()
         kind, counts = TRUNKS[trunk]
         block: type[BasicBlock | Bottleneck] = BasicBlock if kind == "basic" else Bottleneck
-        self.channels = [width, *(width * 2**stage * block.expansion for stage in range(4))]
+        self.channels = trunk_channels(trunk, width)
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
@@ -60,7 +50,7 @@ class ResNetStages(nn.Module):
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions with batch norm, and the input, or its 1×1 projection, added before the last ReLU."""
 
-    expansion = 1
+    expansion = EXPANSIONS["basic"]
 
     def __init__(self, inside: int, planes: int, stride: int, dilation: int) -> None:
         super().__init__()
@@ -81,7 +71,7 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1×1, 3×3 (which strides and dilates), 1×1 to four times the channels; input added before the last ReLU."""
 
-    expansion = 4
+    expansion = EXPANSIONS["bottleneck"]
 
     def __init__(self, inside: int, planes: int, stride: int, dilation: int) -> None:
         super().__init__()
@@ -124,17 +114,8 @@ def build_trunk(trunk: str, width: int, *, dilated: bool, encoder: str | Mapping
 
     `encoder` is "none", "imagenet", or a state dict with torchvision's names, whose `fc` is left out.
     """
-    if trunk not in TRUNKS:
-        raise ValueError(f"trunk {trunk!r}; known: {', '.join(TRUNKS)}")
-    if width < 1:
-        raise ValueError(f"width {width}; at least 1 channel is needed")
-    if encoder == "imagenet" and (width != PUBLISHED_WIDTH or trunk == "resnet10"):
-        raise ValueError(
-            f"ImageNet weights for trunk {trunk!r} of width {width}; they exist for resnet18 to resnet152 "
-            f'of width {PUBLISHED_WIDTH}; otherwise set encoder = "none"'
-        )
     stages = ResNetStages(trunk, width, dilated=dilated)
     weights = pretrained.encoder_weights(encoder, trunk)
     if weights is not None:
-        load_trunk(stages, weights)
+        pretrained.fill_trunk(stages, weights)
     return stages

@@ -12,14 +12,11 @@ from models.parts.pretrained import encoder_weights, fill
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each stage
 GROWTH = (1, 2, 4, 8, 8)  # channels of each stage, as multiples of the first one's
-PUBLISHED_WIDTH = 64
 
 Norm = Callable[[int], nn.Module]  # channels → layer
 
 
 def stage_widths(width: int) -> list[int]:
-    if width < 1:
-        raise ValueError(f"width {width}; at least 1 channel is needed")
     return [width * times for times in GROWTH]
 
 
@@ -44,16 +41,11 @@ def convolutions(channels: Sequence[int], *, norm: Norm | None, bias: bool) -> n
     return nn.Sequential(*steps)
 
 
-def load_encoder(stages: nn.ModuleList, encoder: str | Mapping[str, Tensor], *, width: int) -> None:
+def load_encoder(stages: nn.ModuleList, encoder: str | Mapping[str, Tensor]) -> None:
     """`encoder` is "none", "imagenet", or a state dict with the names of torchvision's vgg16 or vgg16_bn.
 
     ImageNet weights are those with batch norm where the stages have it. They expect pixels = "imagenet".
     """
-    if encoder == "imagenet" and width != PUBLISHED_WIDTH:
-        raise ValueError(
-            f'encoder "imagenet" with width {width}; those weights have width {PUBLISHED_WIDTH}, '
-            'or set encoder = "none"'
-        )
     normed = any(isinstance(layer, nn.BatchNorm2d) for layer in stages.modules())
     weights = encoder_weights(encoder, "vgg16_bn" if normed else "vgg16")
     if weights is not None:

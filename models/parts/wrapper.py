@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import Normalisation
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-PIXELS = ("unit", "imagenet", "half", "bgr")
 
 
 class Normalise(nn.Module):
@@ -23,8 +26,8 @@ class Normalise(nn.Module):
 
     def __init__(self, pixels: str) -> None:
         super().__init__()
-        if pixels not in PIXELS:
-            raise ValueError(f"pixels {pixels!r}; allowed: {', '.join(map(repr, PIXELS))}")
+        if pixels not in get_args(Normalisation):
+            raise ValueError(f"pixels = {pixels!r}; allowed: {', '.join(map(repr, get_args(Normalisation)))}")
         self.pixels = pixels
         # Not persistent: constants are no weights and have no place in a saved network.
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)

@@ -1,0 +1,40 @@
+"""SCNet (Sharma et al. 2021), rebuilt from the paper: SegNet's road with attention at every scale and an edge channel.
+
+There is no published code; the layout is the one that has exactly as many parameters as the paper prints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import models
+from models.parts.options import check_choices, require
+
+
+@dataclass(frozen=True)
+class Options:
+    """Published: width 64, attention on; 29,463,044 parameters with 5 levels, 15,304,184 with 4."""
+
+    width: int  # channels of the first block
+    levels: Literal[4, 5]
+    attention: bool
+    # The fourth channel of the input, −1 or 1: "none" is 0 everywhere, "sobel" is 1 where the mean of RGB in [0, 1]
+    # rises by more than edge_threshold (see `models.networks.scnet.sobel_edges`), "input" takes it from the caller,
+    # whose batches are then N×4×H×W, the last channel in [0, 1]. The paper takes it from HED, a trained network.
+    edges: Literal["none", "sobel", "input"]
+    edge_threshold: float
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+        require(self, "width", self.width >= 1, "at least 1")
+        require(self, "edge_threshold", self.edge_threshold >= 0, "at least 0")
+
+
+def build(options: Options, *, pixels: str) -> models.PaddedSegmenter:
+    from models.networks.scnet import EdgeChannel, SCNet
+    from models.parts.wrapper import PaddedSegmenter
+
+    entry = EdgeChannel(options.edges, options.edge_threshold, pixels)
+    network = SCNet(entry, options.width, options.levels, options.attention)
+    return PaddedSegmenter(network, size_divisor=32, pixels="unit")  # the entry wants [0, 1]
