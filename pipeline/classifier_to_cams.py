@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.resnet import Classifier
+from models.networks.resnet import Classifier
 from pipeline.knobs import CamsKnobs, Precision
 from pipeline.learning.training import autocast, evaluating, laid_out, place, to_batch
 from pipeline.ops.localization import normalise_by_maximum

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.knobs import ScoresKnobs
-from pipeline.ops.metrics import MetricSheet
-from pipeline.ops.scores import ScoreSheet, classification_scores
+from pipeline.ops.ods_ois_ap import ScoreSheet, classification_scores
+from pipeline.ops.other_papers_scores import MetricSheet
 
 CRACK_PROBABILITY = 0.5  # the two classes are equally likely: the only threshold that an arg-max has
 
@@ -21,7 +21,7 @@ def score_maps(
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """(summary, one row per image, one row per threshold) of (name, map, mask) triples, read once.
 
-    `empty` is about ODS, OIS and AP only; the others have their own rule: `pipeline.ops.metrics.DEFINITIONS`.
+    `empty` is about ODS, OIS and AP only; the others have their own rules, in `pipeline.ops.other_papers_scores`.
     """
     sheet = ScoreSheet(empty=knobs.empty)
     others = MetricSheet(

@@ -2,36 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from pipeline.knobs import CrfLabelsKnobs
+from pipeline.ops.types import Grey
+from tasks.classifier import ARCH
+from tasks.core.cache import Draft
+from tasks.core.stage import AnyStage
+from tasks.core.workers import Place
+from tasks.crf_search import CrfSearch, Unaries
+from tasks.image_stage import IMAGES_OF, ImageStage
+from tasks.intake.photo_index import Photo
+from tasks.labels import LabelMaps, write_kept
 
-from tasks.core.stage import Stage
-from tasks.crf_search import CrfSearch
-from tasks.dataset import Photo
-from tasks.labels import LabelStage, localization_stages
 
+class CrfLabels(ImageStage[CrfLabelsKnobs]):
+    """White for crack; labels with too few crack pixels are not trained on."""
 
-class CrfLabels(LabelStage):
+    arch, images_of = ARCH, IMAGES_OF
+
     def search(self) -> CrfSearch:
         """Where the parameters come from; always the training images of the experiment."""
         return self.sibling(CrfSearch, arch=self.arch)
 
-    def merged(self) -> bool:
-        return str(self.search().knobs.unary) == "merged"
+    def upstream(self) -> Mapping[str, AnyStage]:
+        maps = self.search().map_stages(split=self.split, images_of=self.images_of)
+        return {**super().upstream(), "search": self.search(), **maps}
 
-    def upstream(self) -> Mapping[str, Stage]:
-        search = {"search": self.search()}
-        if self.merged():
-            return {**search, **localization_stages(self)}
-        return {**search, "dataset": self.target_dataset(), "cams": self.cams()}
+    def job(self) -> CrfLabelJob:
+        search = self.search()
+        return CrfLabelJob(search.unaries(split=self.split, images_of=self.images_of), search.best())
 
-    def label_of(self, photo: Photo) -> NDArray[np.uint8]:
-        from pipeline.cams_to_crf_labels import crf_label, unary_map
+    def make(self, draft: Draft) -> str:
+        super().make(draft)
+        return write_kept(draft, self.photos(), self.knobs.min_crack_pixels)
 
-        image_rgb, search = photo.image(), self.search()
-        shape_hw = (image_rgb.shape[0], image_rgb.shape[1])
-        patch_map = self.patch_maps().map(photo.id, shape_hw) if self.merged() else None
-        unary = unary_map(self.cams().map(photo.id, shape_hw), patch_map, search.knobs)
-        return crf_label(image_rgb, unary, search.best(), search.knobs)
+    def maps(self) -> LabelMaps:
+        return LabelMaps(self.entry.folder)
+
+
+@dataclass(frozen=True)
+class CrfLabelJob:
+    unaries: Unaries
+    parameters: Mapping[str, float]
+
+    def open(self, place: Place) -> Callable[[Photo], Grey]:
+        from pipeline.cams_to_crf_labels import crf_label
+
+        def label(photo: Photo) -> Grey:
+            return crf_label(photo.image(), self.unaries.of(photo), self.parameters, self.unaries.knobs)
+
+        return label

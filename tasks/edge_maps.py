@@ -2,76 +2,102 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tasks.core import settings
+from pipeline.knobs import EdgeMapsKnobs
+from pipeline.ops.types import ImageRGB, Mask
 from tasks.core.cache import Draft
 from tasks.core.errors import SettingsError, StageError
-from tasks.dataset import Photo
-from tasks.image_stage import ImageMaps
-from tasks.intake import fingerprint, gate
+from tasks.core.settings import data_folder
+from tasks.core.workers import Place
+from tasks.image_stage import IMAGES_OF, ImageStage, YesNoMaps
+from tasks.intake import fingerprint, photo_decoding
+from tasks.intake.photo_decoding import shown
+from tasks.intake.photo_index import Photo
 
 
-class EdgeMaps(ImageMaps):
-    """True for edge: Canny's, or what a folder with a grey PNG for each image shows as bright."""
+class EdgeMaps(ImageStage[EdgeMapsKnobs]):
+    """White for edge: Canny's, or what a folder with a grey PNG for each image shows as bright."""
 
-    def png_folder(self) -> Path:
-        """Where the PNG files are; as the photos, those of another data set lie where its own settings say."""
-        target = self.target_dataset()
-        own = target.dataset == self.dataset
-        named = self.knobs.folder if own else settings.resolve("EdgeMaps", target.dataset, "", "", {}).folder
-        path = settings.data_folder() / Path(named).expanduser()
-        if not named or not path.is_dir():
+    images_of = IMAGES_OF
+
+    def png_folder(self) -> Path | None:
+        """Where the PNG files are, None for Canny's; those of another data set lie where its own settings say."""
+        if self.knobs.source != "png":
+            return None
+        whose = self.target_dataset().dataset
+        own = self.knobs if whose == self.dataset else self.experiment.of(whose).resolve(EdgeMapsKnobs)
+        path = data_folder() / Path(own.folder).expanduser()
+        if not own.folder or not path.is_dir():
             raise SettingsError(
-                f"[EdgeMaps] folder of {target.dataset} is {named!r}"
-                + (f", but there is no folder {path}" if named else ' with source = "png"')
+                f"[EdgeMaps] folder of {whose} is {own.folder!r}"
+                + (f", but there is no folder {path}" if own.folder else ' with source = "png"')
                 + '; name one with a grey <image id>.png for each image, or take source = "canny"'
             )
         return path
 
-    def significant_knobs(self) -> dict[str, Any]:
+    def significant_knobs(self) -> dict[str, object]:
         """Not the place of the PNG files, whose checksums count."""
         return {name: value for name, value in super().significant_knobs().items() if name != "folder"}
 
     def fingerprint(self) -> str:
         """The checksums of all files in the folder: which of them this split needs, only the index will say."""
-        if self.knobs.source != "png":
-            return ""
-        return fingerprint.of_folder(f"{self.target_dataset().dataset}.edges", self.png_folder())
+        folder = self.png_folder()
+        return fingerprint.of_folder(f"{self.target_dataset().dataset}.edges", folder) if folder else ""
 
     def make(self, draft: Draft) -> str:
-        if self.knobs.source == "png":
-            self._refuse_gaps()
+        self._refuse_gaps()
         return super().make(draft)
 
     def _refuse_gaps(self) -> None:
-        photos = self.target_dataset().some_photos(self.split)
-        missing = [path for path in map(self._png, photos) if not path.is_file()]
+        job, photos = self.job(), self.photos()
+        missing = [job.png(photo) for photo in photos if job.folder and not job.png(photo).is_file()]
         if missing:
             raise StageError(
-                f"there is no {gate.shown(missing[0])} ({len(missing)} of {len(photos)} {self.split} images have no "
+                f"there is no {shown(missing[0])} ({len(missing)} of {len(photos)} {self.split} images have no "
                 'edge map there); write a grey PNG as large as its image for each, or set [EdgeMaps] source = "canny"'
             )
 
-    def _png(self, photo: Photo) -> Path:
-        return self.png_folder() / f"{photo.id}.png"
+    def job(self) -> EdgeJob:
+        return EdgeJob(self.png_folder(), self.knobs)
 
-    def map_of(self, photo: Photo) -> NDArray[np.bool_]:
+    def maps(self) -> YesNoMaps:
+        return YesNoMaps(self.entry.folder)
+
+
+@dataclass(frozen=True)
+class EdgeJob:
+    folder: Path | None  # of PNG files; None: Canny's edges
+    knobs: EdgeMapsKnobs
+
+    def png(self, photo: Photo) -> Path:
+        return (self.folder or Path()) / f"{photo.id}.png"
+
+    def open(self, place: Place) -> Callable[[Photo], Mask]:
         from pipeline.images_to_edge_maps import canny_map, given_map
 
-        if self.knobs.source == "canny":
-            return canny_map(photo.image(), self.knobs)
-        return given_map(gate.load_edges(self._png(photo), photo.rules, shape_hw=photo.shape_hw), self.knobs)
+        if self.folder is None:
+            return lambda photo: canny_map(photo.image(), self.knobs)
+        return lambda photo: given_map(
+            photo_decoding.load_edges(self.png(photo), photo.rules, shape_hw=photo.shape_hw), self.knobs
+        )
 
 
-def image_of(photo: Photo, edge_maps: EdgeMaps | None) -> NDArray[np.uint8]:
-    """uint8 H×W×3, or H×W×4 with the edges that are given for it."""
-    if edge_maps is None:
-        return photo.image()
-    from pipeline.images_to_edge_maps import with_edges
+@dataclass(frozen=True)
+class InputPixels:
+    """The job of making what a network sees: uint8 H×W×3, or H×W×4 with the edges that are given for it."""
 
-    return with_edges(photo.image(), edge_maps.map(photo.id))
+    edges: YesNoMaps | None
+
+    def shape(self, photo: Photo) -> tuple[int, ...]:
+        return (*photo.shape_hw, 3 if self.edges is None else 4)
+
+    def open(self, place: Place) -> Callable[[Photo], ImageRGB]:
+        from pipeline.images_to_edge_maps import with_edges
+
+        edges = self.edges
+        if edges is None:
+            return Photo.image
+        return lambda photo: with_edges(photo.image(), edges.of(photo))

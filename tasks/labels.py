@@ -1,75 +1,61 @@
-"""What pseudo labels and CRF labels share: a PNG per image, and which of them are fit for training."""
+"""What all stages that make labels share: a grey PNG for each image, and which of them are fit for training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-import models
-from tasks.cams import Cams
+from pipeline.ops.types import Grey
 from tasks.core import files
-from tasks.core.cache import Draft
-from tasks.core.stage import SPLITS, Choice, Stage
-from tasks.dataset import Dataset, Photo, target_of
-from tasks.patch_maps import PatchMaps
+from tasks.core.cache import Draft, Entry
+from tasks.core.workers import Place
+from tasks.intake.photo_index import Photo
 
 KEPT = "kept.csv"
 
 
-class LabelStage(Stage):
-    """A stage that labels every image of a split; labels with too few crack pixels are not trained on."""
+def write_kept(draft: Draft, photos: Sequence[Photo], min_crack_pixels: int) -> str:
+    """kept.csv: crack pixels of every label, and whether they suffice; returns the result in a few words."""
+    maps, rows = LabelMaps(draft.folder), []
+    for photo in photos:
+        pixels = int(np.count_nonzero(maps.of(photo)))
+        rows.append({"id": photo.id, "crack_pixels": pixels, "kept": pixels >= min_crack_pixels})
+    files.write_rows(draft.path(KEPT), rows, ["id", "crack_pixels", "kept"])
+    dropped = sum(not row["kept"] for row in rows)
+    return f"{len(rows)} labels, {dropped} with fewer than {min_crack_pixels} crack pixels left out"
 
-    arch = Choice(models.CLASSIFIERS, "arch", default="")
-    split = Choice(SPLITS, "split", default="train")
-    images_of: Any = ""  # the data set that is labelled; '' = the one trained on, always where a stage says no more
-    axis_names = ("split",)
-    resumable = True
 
-    def target_dataset(self) -> Dataset:
-        return target_of(self, self.images_of)
+def kept(entry: Entry) -> dict[str, bool]:
+    """Image id → whether its label is trained on."""
+    return {str(row["id"]): bool(row["kept"]) for row in files.read_rows(entry.checked(KEPT))}
 
-    def cams(self) -> Cams:
-        return self.sibling(Cams, arch=self.arch, split=self.split, images_of=self.images_of)
 
-    def patch_maps(self) -> PatchMaps:
-        return self.sibling(PatchMaps, arch=self.arch, split=self.split, images_of=self.images_of)
+@dataclass(frozen=True)
+class LabelMaps:
+    """The labels of a finished stage; also the job of decoding them."""
 
-    def photos(self) -> tuple[Photo, ...]:
-        return self.target_dataset().some_photos(self.split)
+    folder: Path
 
-    def label_of(self, photo: Photo) -> NDArray[np.uint8]:
+    def of(self, photo: Photo) -> Grey:
         """uint8 H×W: confidence 0 … 255."""
-        raise TypeError(f"{self.stage()} has no label_of(); write one")
+        return files.read_png(self.folder / f"{photo.id}.png").astype(np.uint8, copy=False)
 
-    def make(self, draft: Draft) -> str:
-        import pandas as pd
+    def shape(self, photo: Photo) -> tuple[int, ...]:
+        return photo.shape_hw
 
-        photos = {photo.id: photo for photo in self.photos()}
-
-        def work(name: str) -> None:
-            files.write_png(draft.path(f"{name}.png"), self.label_of(photos[name]))
-
-        self.for_each(list(photos), lambda name: f"{name}.png", draft, work)
-        kept = pd.DataFrame([self._row(name, files.read_png(draft.folder / f"{name}.png")) for name in photos])
-        files.write_table(draft.path(KEPT), kept)
-        dropped = int((~kept["kept"]).sum())
-        return f"{len(kept)} labels, {dropped} with fewer than {self.knobs.min_crack_pixels} crack pixels left out"
-
-    def _row(self, name: str, label: NDArray[np.uint8]) -> dict[str, Any]:
-        pixels = int(np.count_nonzero(label))
-        return {"id": name, "crack_pixels": pixels, "kept": pixels >= self.knobs.min_crack_pixels}
-
-    def label(self, name: str) -> NDArray[np.uint8]:
-        return files.read_png(self.entry.folder / f"{name}.png")
-
-    def kept(self) -> dict[str, bool]:
-        """Image id → whether its label is trained on."""
-        table = files.read_table(self.entry.checked(KEPT))
-        return {str(name): bool(kept) for name, kept in zip(table["id"], table["kept"], strict=True)}
+    def open(self, place: Place) -> Callable[[Photo], Grey]:
+        return self.of
 
 
-def localization_stages(stage: LabelStage) -> Mapping[str, Stage]:
-    return {"dataset": stage.target_dataset(), "patch_maps": stage.patch_maps(), "cams": stage.cams()}
+@dataclass(frozen=True)
+class MaskPixels:
+    """The job of decoding masks as targets; only for photos that have one."""
+
+    def shape(self, photo: Photo) -> tuple[int, ...]:
+        return photo.shape_hw
+
+    def open(self, place: Place) -> Callable[[Photo], Grey]:
+        return lambda photo: photo.checked_mask().astype(np.uint8) * np.uint8(255)

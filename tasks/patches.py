@@ -5,41 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pipeline.knobs import PatchesKnobs
+from pipeline.layouts.on_disk import SPLITS
 from tasks.core import files
 from tasks.core.cache import Draft
-from tasks.core.stage import SPLITS, Stage
+from tasks.core.stage import AnyStage, Stage
 from tasks.dataset import Dataset
 
 if TYPE_CHECKING:
     from pipeline.dataset_to_patches import PatchIndex
 
 
-class Patches(Stage):
-    def upstream(self) -> Mapping[str, Stage]:
+class Patches(Stage[PatchesKnobs]):
+    def upstream(self) -> Mapping[str, AnyStage]:
         return {"dataset": self.sibling(Dataset)}
 
     def make(self, draft: Draft) -> str:
-        import pandas as pd
-
         from pipeline.dataset_to_patches import index_patches
 
-        counts = []
+        counts: list[files.Row] = []
         for split in SPLITS:
             photos = self.sibling(Dataset).photos(split)
             eightfold = split == "train" and self.knobs.geometry == "eightfold"
             sources = ((photo.shape_hw, photo.mask(), photo.label) for photo in photos)
             rows = index_patches(sources, self.knobs, eightfold=eightfold)
-            files.write_arrays(
-                draft.path(f"{split}.npz"),
-                image=rows.image,
-                geometry=rows.geometry,
-                row=rows.row,
-                col=rows.col,
-                label=rows.label,
-            )
+            files.write_arrays(draft.path(f"{split}.npz"), **vars(rows))
             crack = int(rows.label.sum())
             counts.append({"split": split, "images": len(photos), "crack": crack, "no_crack": len(rows) - crack})
-        files.write_table(draft.path("counts.csv"), pd.DataFrame(counts))
+        files.write_rows(draft.path("counts.csv"), counts)
         return ", ".join(f"{row['split']} {row['crack']:,} crack + {row['no_crack']:,} not" for row in counts)
 
     def rows(self, split: str) -> PatchIndex:

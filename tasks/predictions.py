@@ -2,75 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-import luigi
-import numpy as np
-from numpy.typing import NDArray
-
-import models
+from pipeline.knobs import PredictionsKnobs
+from pipeline.layouts.on_disk import SPLITS
+from pipeline.ops.types import Map, Pixels
+from tasks.classifier import ARCH
 from tasks.core import files
-from tasks.core.cache import Draft
-from tasks.core.stage import SPLITS, Choice, Stage
-from tasks.core.trained_stage import NetworkStage
-from tasks.dataset import Dataset, target_of
-from tasks.edge_maps import EdgeMaps, image_of
-from tasks.segmenter import LABELS, Segmenter
+from tasks.core.parameters import Choice, name_of
+from tasks.core.stage import AnyStage
+from tasks.core.workers import Place
+from tasks.edge_maps import EdgeMaps, InputPixels
+from tasks.image_stage import ImageStage
+from tasks.intake.photo_index import Photo
+from tasks.segmenter import SEGMENTER, Segmenter, TrainedSegmenter
+from tasks.supervision import LABELS, SUPERVISIONS
+
+TARGET = name_of("the data set that is segmented; '' = the one trained on")
+TEST = Choice(SPLITS, "split", default="test")
 
 
-class SegmenterMaps(Stage):
-    """A map for each image, from a trained segmenter.
+class Predictions(ImageStage[PredictionsKnobs]):
+    """`target` is the data set that is segmented, `dataset` the one that was trained on."""
 
-    `target` is the data set that is segmented, `dataset` the one that was trained on.
-    """
+    segmenter, labels, arch, target, split = SEGMENTER, LABELS, ARCH, TARGET, TEST
+    images_axis = "target"
+    networks = True
 
-    segmenter = Choice(models.SEGMENTERS, "segmenter")
-    labels = Choice(LABELS, "kind of labels")
-    arch = Choice(models.CLASSIFIERS, "arch", default="")
-    target = luigi.Parameter(default="", positional=False, description="a data set; '' = the one trained on")
-    split = Choice(SPLITS, "split", default="test")
-    axis_names = ("split",)
-
-    def target_dataset(self) -> Dataset:
-        return target_of(self, self.target)
-
-    def map(self, name: str) -> NDArray[Any]:
-        """uint8 or uint16 H×W."""
-        return files.read_png(self.entry.folder / f"{name}.png")
-
-
-class Predictions(SegmenterMaps, NetworkStage):
-    def trained(self) -> Segmenter:
-        added = self.target if self.labels == "semi" and self.target != self.dataset else ""
-        return self.sibling(Segmenter, segmenter=self.segmenter, labels=self.labels, arch=self.arch, added=added)
-
-    def upstream(self) -> Mapping[str, Stage]:
-        edges = self.edge_maps()
-        return {"segmenter": self.trained(), "target": self.target_dataset(), **({"edge_maps": edges} if edges else {})}
+    def segmenter_stage(self) -> Segmenter:
+        adds = SUPERVISIONS[self.labels].adds_test_images and self.target != self.dataset
+        axes = {"segmenter": self.segmenter, "labels": self.labels, "arch": self.arch}
+        return self.sibling(Segmenter, **axes, added=self.target if adds else "")
 
     def edge_maps(self) -> EdgeMaps | None:
         """The edges of the images, if the segmenter takes them."""
-        return self.trained().edge_maps(self.split, self.target)
+        return self.segmenter_stage().edge_maps(self.split, self.target)
 
-    def make(self, draft: Draft) -> str:
+    def upstream(self) -> Mapping[str, AnyStage]:
+        edges = self.edge_maps()
+        stages = {"segmenter": self.segmenter_stage(), "target": self.target_dataset()}
+        return {**stages, **({"edge_maps": edges} if edges else {})}
+
+    def job(self) -> PredictionJob:
+        edges = self.edge_maps()
+        return PredictionJob(self.segmenter_stage().trained(), InputPixels(edges.maps() if edges else None), self.knobs)
+
+    def maps(self) -> WholeNumberMaps:
+        return WholeNumberMaps(self.entry.folder)
+
+
+@dataclass(frozen=True)
+class PredictionJob:
+    segmenter: TrainedSegmenter
+    inputs: InputPixels
+    knobs: PredictionsKnobs
+
+    def open(self, place: Place) -> Callable[[Photo], Pixels]:
         from pipeline.segmenter_to_predictions import predict
 
-        device = self.device(threads=1)
-        model = self.trained().model().to(device)
-        photos = {photo.id: photo for photo in self.target_dataset().some_photos(self.split)}
-        edges = self.edge_maps()
+        device, image_of = place.torch_device(), self.inputs.open(place)
+        model = self.segmenter.model().to(device)
+        return lambda photo: predict(model, image_of(photo), self.knobs, device=device)
 
-        def work(name: str) -> None:
-            device = self.device(threads=1)  # in the worker process too
-            image = image_of(photos[name], edges)
-            files.write_png(draft.path(f"{name}.png"), predict(model, image, self.knobs, device=device))
 
-        self.for_each(list(photos), lambda name: f"{name}.png", draft, work)
-        return f"{len(photos)} maps"
+@dataclass(frozen=True)
+class WholeNumberMaps:
+    """The maps of a finished stage, whose whole numbers stand for probabilities."""
 
-    def probability(self, name: str) -> NDArray[np.float32]:
+    folder: Path
+
+    def of(self, photo: Photo) -> Pixels:
+        """uint8 or uint16 H×W."""
+        return files.read_png(self.folder / f"{photo.id}.png")
+
+    def probability(self, photo: Photo) -> Map:
         """float32 H×W in [0, 1]."""
         from pipeline.segmenter_to_predictions import as_probability
 
-        return as_probability(self.map(name))
+        return as_probability(self.of(photo))

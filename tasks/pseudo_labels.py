@@ -2,34 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-import luigi
-import numpy as np
-from numpy.typing import NDArray
-
-from tasks.core.stage import Stage
-from tasks.dataset import Photo
-from tasks.labels import LabelStage, localization_stages
+from pipeline.knobs import PseudoLabelsKnobs
+from pipeline.ops.types import Grey, Map, Mask
+from tasks.cams import CamMaps, Cams
+from tasks.classifier import ARCH
+from tasks.core.cache import Draft
+from tasks.core.stage import AnyStage
+from tasks.core.workers import Place
+from tasks.image_stage import IMAGES_OF, ImageStage, YesNoMaps
+from tasks.intake.photo_index import Photo
+from tasks.labels import LabelMaps, write_kept
+from tasks.patch_maps import GridMaps, PatchMaps
 from tasks.threshold_maps import ThresholdMaps
 
 
-class PseudoLabels(LabelStage):
-    images_of = luigi.Parameter(default="", positional=False, description="a data set; '' = the one trained on")
+class PseudoLabels(ImageStage[PseudoLabelsKnobs]):
+    """A confidence for each pixel; labels with too few crack pixels are not trained on."""
+
+    arch, images_of = ARCH, IMAGES_OF
+
+    def patch_maps(self) -> PatchMaps:
+        return self.sibling(PatchMaps, arch=self.arch, split=self.split, images_of=self.images_of)
+
+    def cams(self) -> Cams:
+        return self.sibling(Cams, arch=self.arch, split=self.split, images_of=self.images_of)
 
     def threshold_maps(self) -> ThresholdMaps:
         return self.sibling(ThresholdMaps, split=self.split, images_of=self.images_of)
 
-    def upstream(self) -> Mapping[str, Stage]:
-        return {**localization_stages(self), "threshold_maps": self.threshold_maps()}
+    def upstream(self) -> Mapping[str, AnyStage]:
+        maps = {"patch_maps": self.patch_maps(), "cams": self.cams(), "threshold_maps": self.threshold_maps()}
+        return {**super().upstream(), **maps}
 
-    def label_of(self, photo: Photo) -> NDArray[np.uint8]:
+    def job(self) -> PseudoLabelJob:
+        return PseudoLabelJob(self.sources(), self.knobs)
+
+    def sources(self) -> Sources:
+        return Sources(self.patch_maps().maps(), self.cams().maps(), self.threshold_maps().maps())
+
+    def make(self, draft: Draft) -> str:
+        super().make(draft)
+        return write_kept(draft, self.photos(), self.knobs.min_crack_pixels)
+
+    def maps(self) -> LabelMaps:
+        return LabelMaps(self.entry.folder)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The maps that a label is made of."""
+
+    patch_maps: GridMaps
+    cams: CamMaps
+    dark: YesNoMaps
+
+    def of(self, photo: Photo) -> tuple[Map, Map, Mask]:
+        """Patch map, CAM and threshold map, all H×W."""
+        return self.patch_maps.of(photo), self.cams.of(photo), self.dark.of(photo)
+
+
+@dataclass(frozen=True)
+class PseudoLabelJob:
+    sources: Sources
+    knobs: PseudoLabelsKnobs
+
+    def open(self, place: Place) -> Callable[[Photo], Grey]:
         from pipeline.maps_to_pseudo_labels import pseudo_label
 
-        return pseudo_label(*self.maps(photo.id), self.knobs)
-
-    def maps(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-        """Patch map, CAM and threshold map of an image, all H×W."""
-        dark = self.threshold_maps().map(name)
-        shape_hw = (dark.shape[0], dark.shape[1])
-        return self.patch_maps().map(name, shape_hw), self.cams().map(name, shape_hw), dark
+        return lambda photo: pseudo_label(*self.sources.of(photo), self.knobs)

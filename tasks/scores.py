@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import luigi
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 import models
+from pipeline.knobs import ScoresKnobs
+from pipeline.ops.types import Mask, Pixels
+from tasks.classifier import ARCH
 from tasks.core import files
 from tasks.core.cache import Draft
 from tasks.core.errors import StageError
-from tasks.core.stage import SPLITS, Choice, Stage
-from tasks.crf_labels import CrfLabels
-from tasks.dataset import Dataset, Photo, target_of
-from tasks.labels import LabelStage
-from tasks.predictions import Predictions
+from tasks.core.parameters import Choice
+from tasks.core.stage import AnyStage, Stage
+from tasks.dataset import Dataset
+from tasks.intake.photo_index import Photo
+from tasks.predictions import TARGET, TEST, Predictions
 from tasks.refinements import Refinements, final_maps
-from tasks.segmenter import LABELS, label_stage
+from tasks.supervision import SUPERVISIONS, LabelStage
 from tasks.threshold_maps import ThresholdMaps
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 SUMMARY, CURVE = "summary.json", "curve.csv"
+THRESHOLD = "threshold"  # thresholding alone, as if it were a kind of labels
 
 
-class Scores(Stage):
-    """Without a segmenter the labels themselves are scored; `labels = threshold` is thresholding alone."""
+class Scores(Stage[ScoresKnobs]):
+    """Without a segmenter the labels themselves are scored."""
 
-    labels = Choice((*LABELS, "threshold"), "kind of labels")
+    labels = Choice((*SUPERVISIONS, THRESHOLD), "kind of labels")
     segmenter = Choice(models.SEGMENTERS, "segmenter", default="")
-    arch = Choice(models.CLASSIFIERS, "arch", default="")
-    target = luigi.Parameter(default="", positional=False, description="a data set; '' = the one trained on")
-    split = Choice(SPLITS, "split", default="test")
+    arch, target, split = ARCH, TARGET, TEST
     axis_names = ("segmenter", "labels", "split")
     version = 2  # summary.json has the metrics that other papers report
 
@@ -39,15 +42,15 @@ class Scores(Stage):
         """The stage whose maps are scored."""
         if self.segmenter:
             axes = {"segmenter": self.segmenter, "labels": self.labels, "arch": self.arch}
-            return final_maps(self, **axes, target=self.target, split=self.split)
-        if self.labels == "threshold":
+            return final_maps(self.experiment, **axes, target=self.target, split=self.split)
+        if self.labels == THRESHOLD:
             return self.sibling(ThresholdMaps, split=self.split)
-        return label_stage(self, self.labels, self.arch, self.split)
+        return SUPERVISIONS[self.labels].labels(self.experiment, arch=self.arch, split=self.split)
 
     def target_dataset(self) -> Dataset:
-        return target_of(self, self.target)
+        return self.experiment.of(self.target).task(Dataset)
 
-    def upstream(self) -> Mapping[str, Stage]:
+    def upstream(self) -> Mapping[str, AnyStage]:
         return {"maps": self.maps(), "target": self.target_dataset()}
 
     def make(self, draft: Draft) -> str:
@@ -64,37 +67,29 @@ class Scores(Stage):
         files.write_table(draft.path(CURVE), curve)
         return f"ODS {summary['ods']:.4f}  OIS {summary['ois']:.4f}  AP {summary['ap']:.4f}"
 
-    def _pairs(self, photos: list[Photo]) -> Iterator[tuple[str, NDArray[Any], NDArray[Any]]]:
-        stage = self.maps()
+    def _pairs(self, photos: list[Photo]) -> Iterator[tuple[str, Pixels | Mask, Mask]]:
+        maps = self.maps().maps()
         with self.progress() as progress:
             for done, photo in enumerate(photos, start=1):
-                mask = photo.mask()
-                if mask is not None:
-                    yield photo.id, _map_of(stage, photo.id), mask
+                yield photo.id, maps.of(photo), photo.checked_mask()
                 progress(done, len(photos))
 
-    def summary(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = files.read_json(self.entry.checked(SUMMARY))
+    def summary(self) -> files.Row:
+        loaded: files.Row = files.read_json(self.entry.checked(SUMMARY))
         order = dict.fromkeys(("ods", "ois", "ap", *loaded))
-        return {name: float("nan") if loaded[name] is None else loaded[name] for name in order}
+        return {name: math.nan if loaded[name] is None else loaded[name] for name in order}
 
-    def curve(self) -> Any:
+    def curve(self) -> pd.DataFrame:
         """A row for each threshold, with precision, recall and F1."""
         return files.read_table(self.entry.checked(CURVE))
 
     def masks_used(self) -> int:
         """How many masks of training images went into the maps, beyond the yes/no labels that they give."""
-        if self.labels == "full":
-            return sum(photo.mask_path is not None for photo in self.sibling(Dataset).photos("train"))
-        if self.labels == "crf":
-            return self.sibling(CrfLabels, arch=self.arch).search().masks_used()
-        return 0
+        if self.labels == THRESHOLD:
+            return 0
+        return SUPERVISIONS[self.labels].masks_used(self.experiment, self.arch)
 
 
-def as_json(summary: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(summary: Mapping[str, object]) -> files.Row:
     """JSON has no nan."""
     return {name: None if value != value else value for name, value in summary.items()}
-
-
-def _map_of(stage: Predictions | Refinements | LabelStage | ThresholdMaps, name: str) -> NDArray[Any]:
-    return stage.label(name) if isinstance(stage, LabelStage) else stage.map(name)

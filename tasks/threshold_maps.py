@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from tasks.dataset import Photo
-from tasks.image_stage import ImageMaps
+from pipeline.knobs import ThresholdMapsKnobs
+from pipeline.ops.types import Mask
+from tasks.core.workers import Place
+from tasks.image_stage import IMAGES_OF, ImageStage, YesNoMaps
+from tasks.intake.photo_index import Photo
 
 
-class ThresholdMaps(ImageMaps):
-    """True for dark."""
+class ThresholdMaps(ImageStage[ThresholdMapsKnobs]):
+    """A black and white PNG for each image, white for dark."""
 
-    def map_of(self, photo: Photo) -> NDArray[np.bool_]:
+    images_of = IMAGES_OF
+
+    def job(self) -> ThresholdJob:
+        return ThresholdJob(self.knobs)
+
+    def maps(self) -> YesNoMaps:
+        return YesNoMaps(self.entry.folder)
+
+
+@dataclass(frozen=True)
+class ThresholdJob:
+    knobs: ThresholdMapsKnobs
+
+    def open(self, place: Place) -> Callable[[Photo], Mask]:
         from pipeline.images_to_threshold_maps import threshold_map
 
-        return threshold_map(photo.image(), self.knobs)
+        return lambda photo: threshold_map(photo.image(), self.knobs)

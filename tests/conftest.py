@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import csv
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side, one on each core; before torch is imported
+
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
 
+from tests.warm import Warm
+
+if TYPE_CHECKING:
+    from tasks.core.stage import AnyStage
+
+StageT = TypeVar("StageT", bound="AnyStage")
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared" / "datasets"
 
@@ -98,8 +107,10 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def fresh_settings() -> Iterator[None]:
-    """Settings and task instances are remembered within a process; every test starts without memories."""
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Settings and task instances are remembered within a process; every test starts without memories, and with an
+    outputs folder of its own."""
+    monkeypatch.setenv("HAIRLINE_OUTPUTS", str(tmp_path / "outputs"))
     from luigi.task_register import Register
 
     from tasks.core import settings
@@ -109,6 +120,24 @@ def fresh_settings() -> Iterator[None]:
     yield
     settings.forget()
     Register.clear_instance_cache()
+
+
+def resolved(
+    section: str, dataset: str, recipe: str = "", variant: str = "", given: Mapping[str, str] | None = None
+) -> Any:
+    """The knobs of a section, as a stage would see them."""
+    from pipeline.knobs import SECTIONS
+    from tasks.core.settings import Experiment
+
+    return Experiment(dataset, recipe, variant).resolve(SECTIONS[section], given)
+
+
+def made(stage: StageT) -> StageT:
+    """Computes a stage in this process, as its child process would; what is above it must be there."""
+    from tasks.core.stage import make_under_lock
+
+    make_under_lock(stage)
+    return stage
 
 
 class Luigi(Protocol):
@@ -130,16 +159,26 @@ def environment(workplace: Path, **env: str) -> dict[str, str]:
     return {**os.environ, **places, **env}
 
 
+WARM = Warm()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm() -> Iterator[None]:
+    yield
+    WARM.stop()
+
+
 def luigi_in(workplace: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Runs `luigi --module tasks …` as a user would, in a process of its own."""
-    return subprocess.run(
-        [luigi_command(), "--module", "tasks", *words],
-        cwd=ROOT,
-        env=environment(workplace, **env),
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
+    """Runs `luigi --module tasks …` in a process of its own, which is a fork of one that has imported everything."""
+    command = [luigi_command(), "--module", "tasks", *words]
+    if "PYTHONPATH" in env:  # another project
+        return cold(command, environment(workplace, **env))
+    return WARM.run(command, environment(workplace, **env))
+
+
+def cold(command: list[str], env: Mapping[str, str], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """A command as a user starts it, importing and all."""
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture

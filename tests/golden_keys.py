@@ -50,7 +50,7 @@ def keys_of(dataset: str, recipe: str) -> dict[str, set[str]]:
     from luigi.task_register import Register
 
     import tasks
-    from tasks.reports.rows import walk
+    from tasks.core.walk import walk
 
     Register.clear_instance_cache()
     axes = {"dataset": dataset, "recipe": recipe}

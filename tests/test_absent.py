@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from luigi.task_register import Register
 
-from tasks import SettingsError, StageError, Tables
+from tasks import Tables
+from tasks.core.errors import SettingsError, StageError
 from tests.conftest import TINY, Luigi, ran
 
 
@@ -37,8 +38,8 @@ def test_an_absent_test_set_is_left_out_and_named_with_what_is_missing(abroad: P
     stage = tables(test_sets="abroad,self")
     assert targets(stage) == ["tiny"] * 3
     assert stage.missing == {"abroad": f"no data at {abroad} (luigi --module tasks Fetch --dataset abroad)"}
-    assert stage.left_out() == f"left out, not on this machine: abroad: {stage.missing['abroad']}"
-    assert tables().left_out() == ""
+    assert stage.ahead() == [f"left out, not on this machine: abroad: {stage.missing['abroad']}"]
+    assert tables().ahead() == []
 
 
 def test_the_key_of_the_tables_tells_which_test_sets_were_there(abroad: Path) -> None:

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,13 +20,15 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import StageError
 from tasks.intake import archive
-from tasks.intake.archive_members import Member, RefusedError, Rules
+from tasks.intake.archive_members import Member, RefusedMemberError, Rules
 
 TREE = {"image/001.jpg": b"one", "image/002.jpg": b"two" * 50, "groundTruth/001.mat": b"", "readme.txt": b"read"}
 
 
 def unpack(path: Path, into: Path, *, max_bytes: int = 10**6, max_ratio: float = 50, max_files: int = 100) -> Path:
-    return archive.unpacked(path, into, max_bytes=max_bytes, max_ratio=max_ratio, max_files=max_files)
+    """Into a folder of which the outputs folder is another."""
+    limits: Any = SimpleNamespace(max_unpacked_mb=max_bytes / 10**6, max_ratio=max_ratio, max_files=max_files)
+    return archive.unpacked_whole(path, into, limits)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -283,9 +286,9 @@ def test_a_place_that_cannot_be_written_to_is_told(tmp_path: Path) -> None:
 
 def test_the_limits_of_the_settings_are_the_limits_of_the_archive(tmp_path: Path) -> None:
     limits = SimpleNamespace(max_unpacked_mb=1, max_ratio=1e6, max_files=9)
-    assert tree(archive.unpacked_within(zip_of(tmp_path / "a.zip", TREE), tmp_path / "into", limits)) == TREE
+    assert tree(archive.unpacked_whole(zip_of(tmp_path / "a.zip", TREE), tmp_path / "into", limits)) == TREE
     with pytest.raises(StageError, match=r"1,000,001 bytes unpacked, allowed: 1,000,000 \(\[Fetch\] max_unpacked_mb\)"):
-        archive.unpacked_within(zip_of(tmp_path / "b.zip", {"a": bytes(1_000_001)}), tmp_path / "into", limits)
+        archive.unpacked_whole(zip_of(tmp_path / "b.zip", {"a": bytes(1_000_001)}), tmp_path / "into", limits)
 
 
 def _unpack_and_tell(path: Path, into: Path, answers: multiprocessing.Queue[str]) -> None:
@@ -313,7 +316,7 @@ def test_a_name_that_passes_lies_below_the_folder(name: str) -> None:
     member = Member(name, 0, "file", io.BytesIO)
     try:
         checked = Rules(10, 10.0, 10, 10).check([member])
-    except RefusedError:
+    except RefusedMemberError:
         return
     target = os.path.normpath(Path("/folder", *checked[0].parts))
     assert target.startswith("/folder/") and "\0" not in target

@@ -15,6 +15,8 @@ from pipeline.speed.labels import agreement, sized, times_faster
 from pipeline.speed.training import bare_speeds, compare
 from tasks.bench import __main__ as bench
 from tasks.bench import labels as bench_labels
+from tasks.bench import training as bench_training
+from tasks.core.settings import Experiment
 from tests.test_training import KNOBS
 
 
@@ -53,7 +55,7 @@ def test_the_bare_loop_trains() -> None:
 def test_the_table_names_nets_sizes_and_ratios(
     tiny: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench, "PHOTOS", 2)
+    monkeypatch.setattr(bench_training, "PHOTOS", 2)
     words = ["--dataset", "tiny", "--rounds", "1", "--steps", "1", "--threads", "1", "--photos", "0"]
     monkeypatch.setattr("sys.argv", ["bench", *words])
     bench.main()
@@ -66,7 +68,7 @@ def test_the_table_names_nets_sizes_and_ratios(
 def test_the_labels_are_timed_stage_by_stage_in_both_precisions(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_labels, "SIZE_HW", (256, 320))
     monkeypatch.setattr(bench_labels, "PASSES", 1)
-    lines = list(bench_labels.report("tiny", "quick", "resnet18", 2, torch.device("cpu")))
+    lines = list(bench_labels.report(Experiment("tiny", "quick"), "resnet18", 2, torch.device("cpu")))
     assert lines[0] == "pseudo labels, resnet18, 2 images of 320×256, one thread"
     assert [line.split()[0] for line in lines[2:4]] == ["float32", "bfloat16"]
     assert all(float(line.split()[1]) > 0 and "ThresholdMaps" in line for line in lines[2:4])

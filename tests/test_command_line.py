@@ -40,7 +40,7 @@ from tests.conftest import Luigi
         (("Classifier", "--dataset", "tiny", "--arch", "resnet19"), "error: there is no arch 'resnet19'; did you mean"),
         (("Segmenter", "--dataset", "tiny", "--segmenter", "unett", "--labels", "full"), "did you mean unet?"),
         (("Invalidate", "--dataset", "tiny", "--stage", "ThresholdMap"), "did you mean ThresholdMaps?"),
-        (("Segmenter", "--dataset", "tiny"), "requires the 'segmenter' parameter to be set"),
+        (("Segmenter", "--dataset", "tiny"), "error: Segmenter needs --labels; allowed: full|crf|pseudo|semi"),
         (
             ("RunAll", "--dataset", "tiny", "--Classifier-weights", "nowhere.pth"),
             "error: [Classifier] weights: there is no file",

@@ -17,7 +17,7 @@ from pipeline.knobs import CrfSearchKnobs
 from pipeline.ops.crf import CrfParameters, dense_crf
 from pipeline.searches import crf as crf_search
 from tasks import CrfLabels, CrfSearch, Dataset
-from tests.conftest import TINY, Luigi, ran
+from tests.conftest import TINY, Luigi, made, ran
 
 DEFAULT = CrfParameters(3.0, 3.0, 80.0, 13.0, 10.0, 5)
 KNOBS = CrfSearchKnobs(
@@ -181,9 +181,9 @@ def test_the_whole_search_is_on_record_and_its_best_is_handed_on(undisturbed: Pa
 def test_the_labels_are_made_with_the_best_parameters(finished: Path) -> None:
     labels = CrfLabels(dataset="tiny", arch="resnet18")
     search, photo = labels.search(), labels.photos()[0]
-    cam = labels.cams().map(photo.id, photo.shape_hw)
+    cam = search.cams(split="train").maps().of(photo)
     expected = dense_crf(photo.image(), cam, unary_scale=1.0, unary_clip=0.05, **search.best())
-    assert (labels.label(photo.id) == 255 * expected).all()
+    assert (labels.maps().of(photo) == 255 * expected).all()
     assert search.masks_used() == 3
 
 
@@ -247,8 +247,7 @@ def assert_default_without_masks(folder: Path) -> None:
 def test_photos_without_masks_leave_the_default(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos = [dataclasses.replace(photo, mask_path=None) for photo in Dataset(dataset="tiny").photos("train")]
     monkeypatch.setattr(Dataset, "photos", lambda *_: tuple(photos))
-    search = CrfSearch(dataset="tiny", arch="resnet18", seed="7")
-    search._locked_make()
+    search = made(CrfSearch(dataset="tiny", arch="resnet18", seed="7"))
     assert_default_without_masks(search.entry.folder)
     assert (search.best(), search.masks_used()) == (DEFAULT._asdict(), 0)
     assert "not searched (no training image has a mask)" in search.entry.manifest()["result"]

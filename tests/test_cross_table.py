@@ -10,9 +10,10 @@ import pytest
 from luigi.task_register import Register
 
 import models
-from pipeline.ops.metrics import DEFINITIONS
+from pipeline.ops.other_papers_scores import DEFINITIONS
 from pipeline.reports.scores_to_cross_table import METRICS, columns, matrix, summary
-from tasks import CrossTable, SettingsError, StageError
+from tasks import CrossTable
+from tasks.core.errors import SettingsError, StageError
 from tasks.reports import published
 from tests.conftest import TINY, Luigi, ran
 from tests.conftest import read_rows as rows

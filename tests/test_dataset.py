@@ -21,7 +21,7 @@ from tasks import Dataset
 from tasks.core import settings
 from tasks.core.cache import Draft
 from tasks.core.errors import HairlineError, SettingsError, StageError
-from tests.conftest import ROOT, luigi_in
+from tests.conftest import ROOT, luigi_in, made
 
 SETTINGS = 'recipe = "quick"\n\n[Execution]\nprocesses = 1\n\n[Dataset]\n'
 Build = Callable[..., Dataset]
@@ -62,15 +62,10 @@ def dataset(folder: Path, name: str = "mine", text: str = "") -> Dataset:
     return Dataset(dataset=name)
 
 
-def made(stage: Dataset) -> Dataset:
-    stage._locked_make()
-    return stage
-
-
 def refusal(stage: Dataset) -> str:
     """The sentence with which a data set is refused; nothing may be left of it."""
     with pytest.raises(HairlineError) as refused:
-        stage._locked_make()
+        made(stage)
     assert not stage.complete()
     assert not list(stage.entry.folder.parent.glob(".draft-*"))
     return str(refused.value)
@@ -115,7 +110,7 @@ def test_a_root_may_be_absolute_or_begin_at_home(data: Path, monkeypatch: pytest
     monkeypatch.setenv("HOME", str(data.parent))
     assert dataset(data, text=f'root = "{data}"').key == key
     assert dataset(data, text='root = "~/mine"').key == key
-    assert dataset(data, text='root = "mine"').photos_root() == ROOT / "data" / "mine"
+    assert dataset(data, text='root = "mine"').source.root() == ROOT / "data" / "mine"
 
 
 def test_an_archive_is_as_good_as_a_folder(data: Path) -> None:
@@ -125,6 +120,23 @@ def test_an_archive_is_as_good_as_a_folder(data: Path) -> None:
             archive.write(path, path.relative_to(data))
     stage = made(dataset(data, text='root = "mine.zip"'))
     assert [photo.id for photo in stage.photos("train", "test")] == expected
+
+
+@pytest.mark.parametrize("wrapping", ["", "mine", "a/b"])
+def test_the_same_data_as_a_folder_and_as_an_archive_have_one_key_and_planning_unpacks_nothing(
+    data: Path, wrapping: str
+) -> None:
+    (data / "images" / ".hidden").write_text("x")
+    folder = dataset(data).key
+    with zipfile.ZipFile(data.parent / "mine.zip", "w") as archive:
+        for path in sorted(data.rglob("*.*")):
+            archive.write(path, Path(wrapping) / path.relative_to(data))
+    zipped = dataset(data, text='root = "mine.zip"')
+    assert zipped.key == folder
+    outputs = data.parent.parent / "outputs"
+    assert {path.name for path in outputs.iterdir()} == {".fingerprints"}, "nothing but notes"
+    assert len(made(zipped).photos("train", "test")) == 3
+    assert ".unpacked" in {path.name for path in outputs.iterdir()}
 
 
 def bad_text(path: Path) -> None:
@@ -237,7 +249,7 @@ def test_a_missing_folder_says_where_the_data_are_expected(data: Path) -> None:
 )
 def test_settings_that_do_not_fit_the_data_are_one_sentence(data: Path, text: str, sentence: str) -> None:
     with pytest.raises((StageError, SettingsError)) as refused:
-        dataset(data, text=text)._locked_make()
+        made(dataset(data, text=text))
     assert sentence in str(refused.value)
 
 
@@ -288,10 +300,45 @@ def test_images_with_labels_only_are_shared_out_and_their_patches_have_their_lab
     stage = made(dataset(data, "labels", 'layout = "classes"\n[Patches]\ngeometry = "none"'))
     assert "20 images (train 14, val 2, test 4), 10 with cracks" in stage.entry.manifest()["result"]
     assert all(photo.mask() is None for photo in stage.photos("train", "val", "test"))
-    patches = Patches(dataset="labels")
-    patches._locked_make()
+    patches = made(Patches(dataset="labels"))
     rows = patches.rows("train")
     assert [int(label) for label in rows.label] == [photo.label for photo in stage.photos("train")]
+
+
+def test_photos_that_are_not_read_are_named_folder_by_folder(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = only_labels(data.parent / "labels")
+    unread = [f"maybe/2026/{number}.png" for number in (30, 31, 32)]
+    for seed, name in enumerate(unread, start=30):
+        photo(folder / name, seed)
+    (folder / "notes.txt").write_text("x")
+    (folder / "crack" / "2026-01").mkdir()
+    (folder / "crack" / "0.png").rename(folder / "crack" / "2026-01" / "0.png")
+    stage = made(dataset(data, "labels", 'layout = "classes"'))
+    result = stage.entry.manifest()["result"]
+    assert "20 images" in result, "one of them lies deeper"
+    assert "4 files not read (warnings.csv)" in result
+    told = "warning: maybe/2026/: 3 pictures not read, such as maybe/2026/30.png; the layout 'classes' looks for crack/"
+    assert told in capfd.readouterr().err
+    assert [row["path"] for row in rejected(stage, "warnings.csv")] == [*unread, "notes.txt"]
+
+
+def test_the_same_pixels_with_two_answers_are_told(data: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = only_labels(data.parent / "labels")
+    Image.open(folder / "crack" / "0.png").save(folder / "no_crack" / "again.bmp")
+    text = 'layout = "classes"\non_duplicate = "warn"'
+    sentence = "the same image has two answers (2: crack/0.png, no_crack/again.bmp); keep each in one class only"
+    made(dataset(data, "labels", text))
+    assert f"warning: {sentence}" in capfd.readouterr().err
+    assert sentence in refusal(dataset(data, "labels", f'{text}\non_contradiction = "fail"'))
+
+
+def test_bad_files_and_photos_in_two_splits_are_told_at_once(data: Path) -> None:
+    bad_text(data / "images" / "train" / "x.png")
+    Image.open(data / "images" / "train" / "a.png").save(data / "images" / "test" / "other.bmp")
+    mask(data / "masks" / "test" / "other.png")
+    told = refusal(dataset(data))
+    assert "1 bad files, mend or remove them" in told
+    assert "the same image is in several splits (2: images/test/other.bmp, images/train/a.png)" in told
 
 
 def test_labels_of_one_kind_only_are_refused_before_training(data: Path) -> None:
@@ -339,10 +386,11 @@ def test_several_processes_make_the_same_index(data: Path) -> None:
 
 COUNT = 100_000
 RESTART = """
-import resource, sys
+from pathlib import Path
 from tasks import Dataset
 assert Dataset(dataset="many").complete()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+status = Path("/proc/self/status").read_text().splitlines()  # of this program; getrusage remembers its parent too
+print(next(int(line.split()[1]) // 1024 for line in status if line.startswith("VmHWM:")))
 """
 
 

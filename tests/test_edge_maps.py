@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 import models
-import tasks
 from pipeline.images_to_edge_maps import canny_map, given_map, with_edges
-from pipeline.knobs import EdgeMapsKnobs, PhotometricKnobs
+from pipeline.knobs import EdgeMapsKnobs, PhotometricKnobs, fields
 from pipeline.labels_to_segmenter import train_segmenter
 from pipeline.learning.augmentation import GEOMETRIES, photometric
 from pipeline.learning.cutting import OnDevice, OnHost
@@ -30,10 +28,14 @@ from pipeline.ops.resampling import resize_image
 from pipeline.segmenter_to_predictions import logits_of, predict
 from tasks import Dataset, EdgeMaps, Predictions, Segmenter
 from tasks.core.errors import HairlineError
-from tasks.edge_maps import image_of
-from tasks.reports.rows import walk
-from tests.conftest import TINY, luigi_in, ran
+from tasks.core.settings import forget
+from tasks.core.walk import walk
+from tasks.core.workers import Place
+from tasks.edge_maps import InputPixels
+from tasks.intake.photo_index import Photo
+from tests.conftest import TINY, luigi_in, made, ran
 from tests.knob_values import TRAINING
+from tests.networks import built, options, parameters, shapes_only
 from tests.test_dataset import mask, photo
 from tests.test_segmenter import CPU, KNOBS, PREDICTIONS
 from tests.test_semi_supervised import another
@@ -209,14 +211,12 @@ def test_predictions_see_the_edges_in_their_place_whole_tiled_or_resized() -> No
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in models.SEGMENTERS if "edges" in models.segmenter_options(name)], ids=str
+    "name", [name for name in models.SEGMENTERS if "edges" in fields(models.options_class(name))], ids=str
 )
 def test_a_network_takes_four_channels_when_its_edges_are_input_and_three_otherwise(name: str) -> None:
-    options = dict(tasks.core.settings.resolve("Segmenter", "demo", "", "", {}).options[name])
     for edges, channels in (("input", 4), ("none", 3)):
-        options |= {"edges": edges, "width": 1, "pixels": "unit"}
-        assert models.takes_edges(options) == (channels == 4)
-        network = models.build_segmenter(name, **options).eval()
+        assert models.takes_edges(options(name, edges=edges)) == (channels == 4)
+        network = built(name, edges=edges, width=1, pixels="unit").eval()
         assert network(torch.zeros(1, channels, 32, 32))["logits"].shape == (1, 1, 32, 32)
         with pytest.raises(ValueError, match="channels"):
             network(torch.zeros(1, 7 - channels, 32, 32))
@@ -224,12 +224,17 @@ def test_a_network_takes_four_channels_when_its_edges_are_input_and_three_otherw
 
 @pytest.mark.parametrize("edges", ["none", "sobel", "input"])
 def test_scnet_has_the_published_number_of_parameters_wherever_its_edges_come_from(edges: str) -> None:
-    options = {"width": 64, "levels": 5, "attention": True, "edge_threshold": 0.1, "pixels": "half"}
-    network = models.build_segmenter("scnet", edges=edges, **options)
-    assert sum(each.numel() for each in network.parameters()) == 29_463_044
+    with shapes_only():
+        network = built("scnet", edges=edges, width=64, levels=5, attention=True, edge_threshold=0.1, pixels="half")
+    assert parameters(network) == 29_463_044
 
 
 # the stage
+
+
+def image_of(photo: Photo, edge_maps: EdgeMaps | None) -> np.ndarray:
+    """What a network sees of it."""
+    return InputPixels(edge_maps.maps() if edge_maps else None).open(Place())(photo)
 
 
 @pytest.fixture
@@ -256,10 +261,10 @@ def drawn(folder: Path, **pixels: int) -> list[Path]:
     """A PNG for each training image: black, with one bright pixel."""
     index = Dataset(dataset="mine")
     if not index.complete():
-        index._locked_make()
+        made(index)
     folder.mkdir(exist_ok=True)
     found = []
-    for record in index.records:
+    for record in index.rows:
         if record.split == "train":
             edges = np.zeros((record.height, record.width), np.uint8)
             edges[2, 3] = pixels.get("bright", 200)
@@ -270,13 +275,12 @@ def drawn(folder: Path, **pixels: int) -> list[Path]:
 
 def test_edges_from_a_folder_are_kept_as_0_and_255(data: Path) -> None:
     drawn(data / "edges")
-    made = stage()
-    made._locked_make()
-    first = made.target_dataset().photos("train")[0]
-    assert np.flatnonzero(made.map(first.id)).tolist() == [2 * 48 + 3]
-    with Image.open(made.entry.folder / f"{first.id}.png") as image:
+    edges = made(stage())
+    first = edges.target_dataset().photos("train")[0]
+    assert np.flatnonzero(edges.maps().of(first)).tolist() == [2 * 48 + 3]
+    with Image.open(edges.entry.folder / f"{first.id}.png") as image:
         assert (image.mode, image.size, image.getextrema()) == ("L", (48, 40), (0, 255))
-    assert image_of(first, made)[2, 3].tolist() == [*first.image()[2, 3].tolist(), 255]
+    assert image_of(first, edges)[2, 3].tolist() == [*first.image()[2, 3].tolist(), 255]
     assert np.array_equal(image_of(first, None), first.image())
 
 
@@ -305,13 +309,12 @@ def test_a_png_that_changes_only_inside_is_noticed_although_size_and_date_stay(d
 
 
 def test_edges_that_canny_finds_depend_on_no_folder(data: Path) -> None:
-    Dataset(dataset="mine")._locked_make()
+    made(Dataset(dataset="mine"))
     key = stage(source="canny").key
     assert stage(source="canny", folder="").key == key != stage(source="canny", canny_low="1").key
-    made = stage(source="canny")
-    made._locked_make()
-    first = made.target_dataset().photos("train")[0]
-    assert np.array_equal(made.map(first.id), canny_map(first.image(), replace(CANNY, blur_px=1.5)))
+    edges = made(stage(source="canny"))
+    first = edges.target_dataset().photos("train")[0]
+    assert np.array_equal(edges.maps().of(first), canny_map(first.image(), replace(CANNY, blur_px=1.5)))
 
 
 def missing(path: Path) -> None:
@@ -347,12 +350,12 @@ def test_a_bad_edge_map_is_one_sentence_that_names_the_file_and_nothing_is_kept(
     harm, sentence = BAD[case]
     path = drawn(data / "edges")[1]
     harm(path)
-    made = stage()
+    edges = stage()
     with pytest.raises(HairlineError) as refused:
-        made._locked_make()
+        made(edges)
     assert str(path) in str(refused.value)
     assert sentence in str(refused.value)
-    assert not made.complete()
+    assert not edges.complete()
 
 
 @pytest.mark.parametrize(
@@ -397,13 +400,13 @@ def edge_maps_below(root: Any) -> list[tuple[str, str]]:
 def test_a_network_without_given_edges_knows_nothing_of_them(tiny: Path, edges: str) -> None:
     def keys(numbers: str) -> list[str]:
         (tiny / "configs" / "tiny.toml").write_text(f"{TINY}[Segmenter.options.scnet]\nedges = '{edges}'\n{numbers}")
-        tasks.core.settings.forget()
+        forget()
         Register.clear_instance_cache()
         parts = [Predictions(**axes(labels)) for labels in ("full", "crf", "pseudo", "semi")]
         assert not [each for part in parts for each in edge_maps_below(part)]
         assert parts[0].upstream().keys() == {"segmenter", "target"}
-        assert parts[0].trained().upstream().keys() == {"dataset"}
-        return [each.key for part in parts for each in (part, part.trained())]
+        assert parts[0].segmenter_stage().upstream().keys() == {"dataset"}
+        return [each.key for part in parts for each in (part, part.segmenter_stage())]
 
     before = keys("")
     assert keys('[EdgeMaps]\nsource = "png"\nfolder = "nowhere"\nthreshold = 3\nblur_px = 9.0\n') == before
@@ -423,16 +426,17 @@ def test_a_network_with_given_edges_rests_on_those_of_all_its_images(tiny: Path)
 
 
 def test_every_image_of_a_semi_supervised_training_comes_with_the_edges_of_its_own_data_set(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path,
 ) -> None:
     (tiny / "configs" / "tiny.toml").write_text(TINY + WITH_EDGES)
     another(tiny, "bridge")
-    whose = "tasks.segmenter.image_of"
-    monkeypatch.setattr(whose, lambda _, edge_maps: (edge_maps.target_dataset().dataset, edge_maps.split))
-    training, added = SimpleNamespace(split="train"), SimpleNamespace(split="test")
-    away, home = Segmenter(**axes("semi", added="bridge")), Segmenter(**axes("semi"))
-    assert [away._image(each) for each in (training, added)] == [("tiny", "train"), ("bridge", "test")]
-    assert [home._image(each) for each in (training, added)] == [("tiny", "train"), ("tiny", "test")]
+    for added, away in (("bridge", "bridge"), ("", "tiny")):
+        for lesson, whose in zip(Segmenter(**axes("semi", added=added)).lessons, ("tiny", away), strict=True):
+            assert lesson.edges is not None
+            assert (lesson.dataset.dataset, lesson.edges.target_dataset().dataset) == (whose, whose)
+            shown, _, job = lesson.shown()
+            assert (shown, lesson.edges.split) == (lesson.edges, lesson.split)
+            assert job.edges == lesson.edges.maps()
 
 
 def test_scnet_is_trained_and_predicts_with_given_edges_and_they_make_a_difference(tiny: Path) -> None:
@@ -442,13 +446,11 @@ def test_scnet_is_trained_and_predicts_with_given_edges_and_they_make_a_differen
     assert sorted(ran(done)) == sorted(["DemoPhotos", "Dataset", "EdgeMaps", "Segmenter", "EdgeMaps", "Predictions"])
     stage = Predictions(**axes("full"))
     assert stage.entry.manifest()["upstream_entries"]["edge_maps"].startswith("edge_maps/tiny-")
-    trained, own = stage.trained(), stage.target_dataset()
-    entered = trained._image(own.photos("train")[0])
-    assert np.array_equal(entered, image_of(own.photos("train")[0], EdgeMaps(dataset="tiny", split="train")))
-    assert entered[..., 3].any()
+    own = stage.target_dataset()
+    assert image_of(own.photos("train")[0], EdgeMaps(dataset="tiny", split="train"))[..., 3].any()
     first = own.photos("test")[0]
-    image, model = image_of(first, stage.edge_maps()), trained.model()
+    image, model = image_of(first, stage.edge_maps()), stage.segmenter_stage().trained().model()
     torch.set_num_threads(1)
-    assert np.array_equal(predict(model, image, stage.knobs, device=CPU), stage.map(first.id))
+    assert np.array_equal(predict(model, image, stage.knobs, device=CPU), stage.maps().of(first))
     image[..., 3] = 0
-    assert not np.array_equal(predict(model, image, stage.knobs, device=CPU), stage.map(first.id))
+    assert not np.array_equal(predict(model, image, stage.knobs, device=CPU), stage.maps().of(first))

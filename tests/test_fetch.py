@@ -19,8 +19,8 @@ from luigi.task_register import Register
 from tasks import Fetch
 from tasks.core import settings
 from tasks.core.errors import SettingsError, StageError
-from tasks.intake.download import Source, download
-from tests.conftest import luigi_in
+from tasks.intake.download import Wanted, download
+from tests.conftest import luigi_in, resolved
 
 CONTENT = os.urandom(700_000)  # longer than two chunks
 
@@ -94,8 +94,8 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     server.server_close()
 
 
-def source(site: Site, sha256: str = "", retries: int = 2, max_bytes: int = 10**7) -> Source:
-    return Source(site.url(), sha256, timeout_s=5, retries=retries, wait_s=0.01, max_bytes=max_bytes)
+def source(site: Site, sha256: str = "", retries: int = 2, max_bytes: int = 10**7) -> Wanted:
+    return Wanted(site.url(), sha256, timeout_s=5, retries=retries, wait_s=0.01, max_bytes=max_bytes)
 
 
 def get(site: Site, target: Path, **facts: Any) -> tuple[str, list[str]]:
@@ -422,7 +422,7 @@ def test_a_place_that_cannot_be_written_to_is_told(far: Path) -> None:
 )
 def test_settings_that_make_no_sense_are_refused(far: Path, given: dict[str, str], words: str) -> None:
     with pytest.raises(SettingsError, match=words):
-        settings.resolve("Fetch", "far", "", "", given)
+        resolved("Fetch", "far", "", "", given)
 
 
 def test_the_command_line_fetches_and_fails_in_one_sentence(far: Path, site: Site) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Luigi, environment, luigi_command, luigi_in, make_workplace, published, ran
+from tests.conftest import Luigi, cold, environment, luigi_command, luigi_in, make_workplace, published, ran
 
 ALL_STAGES = 23
 BELOW_PSEUDO = ["PseudoLabels", "Scores", "Segmenter", "Predictions", "Scores", "Tables"]
@@ -50,10 +50,8 @@ def test_every_number_behind_the_tables_is_in_them(undisturbed: Path) -> None:
     assert ",learning_rate,0.02\n" in text
 
 
-def test_a_second_run_computes_nothing_and_is_back_within_ten_seconds(finished: Path, luigi_run: Luigi) -> None:
-    started = time.monotonic()
+def test_a_second_run_computes_nothing(finished: Path, luigi_run: Luigi) -> None:
     done = luigi_run("RunAll", "--dataset", "tiny")
-    assert time.monotonic() - started < 10
     assert (done.returncode, ran(done)) == (0, [])
     assert "WSV/FSV ODS" in done.stdout
     assert "All tables: " in done.stdout
@@ -80,36 +78,16 @@ def test_one_stage_runs_only_what_it_needs(tiny: Path, luigi_run: Luigi) -> None
 
 def test_the_command_works_from_another_folder_and_without_pythonpath(finished: Path, tmp_path: Path) -> None:
     env = {name: value for name, value in environment(finished).items() if name != "PYTHONPATH"}
-    words = [luigi_command(), "--module", "tasks", "RunAll", "--dataset", "tiny"]
-    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    done = cold([luigi_command(), "--module", "tasks", "RunAll", "--dataset", "tiny"], env, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 
-def test_plan_says_what_would_run_and_why_and_runs_nothing(finished: Path, luigi_run: Luigi) -> None:
-    before = entries(finished)
-    done = luigi_run("Plan", "--dataset", "tiny", "--ThresholdMaps-stride-px", "4")
-    lines = {" ".join(line.split()[:2]): line for line in done.stdout.splitlines()}
-    assert "stride_px: 8 -> 4" in lines["RUN ThresholdMaps"]
-    assert "upstream ThresholdMaps changed" in lines["RUN PseudoLabels"]
-    assert "cached Classifier" in lines
-    assert "cached Cams" in lines
-    assert entries(finished) == before
-
-
-def test_plan_of_an_empty_cache_says_never_computed(tiny: Path, luigi_run: Luigi) -> None:
-    done = luigi_run("Plan", "--dataset", "tiny")
-    assert done.stdout.count("never computed") == ALL_STAGES
-    assert f"0 cached, {ALL_STAGES} to run" in done.stdout
-
-
-def test_compare_shows_only_the_knobs_that_differ(finished: Path, luigi_run: Luigi) -> None:
-    luigi_run(
-        "Scores", "--dataset", "tiny", "--labels", "pseudo", "--split", "train", "--PseudoLabels-cam-weight", "0.3"
-    )
-    done = luigi_run("Compare", "--dataset", "tiny")
-    header = (finished / "outputs" / "tables" / "tiny" / "compare.csv").read_text().splitlines()[0].split(",")
-    assert done.returncode == 0, done.stderr
-    assert [name for name in header if "." in name] == ["PseudoLabels.cam_weight"]
+@pytest.mark.slow
+def test_a_second_run_is_back_within_five_seconds_as_a_user_starts_it(finished: Path) -> None:
+    command = [luigi_command(), "--module", "tasks", "RunAll", "--dataset", "tiny"]
+    started = time.monotonic()
+    assert cold(command, environment(finished)).returncode == 0
+    assert time.monotonic() - started < 5
 
 
 def test_a_variant_has_tables_of_its_own_and_reuses_all_that_it_does_not_change(
@@ -121,45 +99,6 @@ def test_a_variant_has_tables_of_its_own_and_reuses_all_that_it_does_not_change(
     assert sorted(set(ran(done))) == ["Predictions", "PseudoLabels", "Scores", "Segmenter", "Tables", "ThresholdMaps"]
     assert (finished / "outputs" / "tables" / "tiny" / "two_classes" / "comparison.csv").exists()
     assert published(finished) == before
-
-
-def test_invalidate_moves_a_stage_and_what_rests_on_it_and_undo_moves_them_back(
-    finished: Path, luigi_run: Luigi
-) -> None:
-    before = entries(finished)
-    done = luigi_run("Invalidate", "--dataset", "tiny", "--stage", "PseudoLabels")
-    assert done.returncode == 0, done.stderr
-    gone = {name.split("/")[1] for name in before.keys() - entries(finished).keys()}
-    assert gone == {"pseudo_labels", "scores", "segmenter", "predictions", "tables"}
-    assert ran(luigi_run("Invalidate", "--dataset", "tiny", "--undo")) == []
-    assert entries(finished) == before
-
-
-def test_verify_finds_a_flipped_bit_and_the_same_command_mends_it(finished: Path, luigi_run: Luigi) -> None:
-    assert luigi_run("Verify", "--dataset", "tiny").returncode == 0
-    path = next((finished / "outputs" / "tables").glob("tiny-*/comparison.csv"))
-    content = bytearray(path.read_bytes())
-    content[-3] ^= 1
-    path.write_bytes(bytes(content))
-    done = luigi_run("Verify", "--dataset", "tiny")
-    assert done.returncode != 0
-    assert "comparison.csv has another checksum; moved to .bad-" in done.stderr
-    again = luigi_run("RunAll", "--dataset", "tiny")
-    assert (again.returncode, ran(again)) == (0, ["Tables"])
-
-
-def test_gc_lists_what_no_settings_name_and_removes_it_only_when_told(finished: Path, luigi_run: Luigi) -> None:
-    before = entries(finished)
-    luigi_run("ThresholdMaps", "--dataset", "tiny", "--stride-px", "16")
-    (finished / "outputs" / "cams" / ".draft-tiny-000000000000").mkdir()
-    with_old = entries(finished)
-    listed = luigi_run("Gc", "--dataset", "tiny")
-    assert listed.returncode == 0, listed.stderr
-    assert listed.stdout.count("would go") == 2
-    assert entries(finished) == with_old
-    luigi_run("Gc", "--dataset", "tiny", "--apply")
-    assert entries(finished) == before
-    assert not (finished / "outputs" / "cams" / ".draft-tiny-000000000000").exists()
 
 
 def test_inspect_draws_every_map_of_one_image(finished: Path, luigi_run: Luigi) -> None:

@@ -10,16 +10,16 @@ import pytest
 from pipeline.reports.manifests_to_forecast import Training, forecast
 from tasks import Tables
 from tasks.core import console
-from tasks.reports.forecast import forecast_line
-from tasks.reports.rows import walk
+from tasks.core.walk import walk
+from tasks.reports.forecast import forecast_lines
 
-SMALL = Training("unet", "unet of width 4", samples_per_epoch=100, epochs=2)
-LARGE = Training("oed", "oed", samples_per_epoch=100, epochs=2)
+SMALL = Training("unet", "unet of width 4", samples_per_epoch=100, epochs=2, alike="unet")
+LARGE = Training("oed", "oed", samples_per_epoch=100, epochs=2, alike="oed")
 
 
 def test_the_seconds_are_samples_over_the_rate_of_the_same_network() -> None:
     past = [(SMALL, 10.0), (LARGE, 400.0)]  # 20 and 0.5 samples a second
-    ahead = [Training("unet", "unet of width 4", 50, 4), LARGE]
+    ahead = [Training("unet", "unet of width 4", 50, 4, "unet"), LARGE]
     told = forecast(ahead, past)
     assert told.trainings == 2
     assert told.seconds == pytest.approx(200 / 20 + 200 / 0.5)
@@ -31,21 +31,23 @@ def test_one_resumed_training_among_several_does_not_spoil_the_rate() -> None:
 
 
 def test_what_was_never_trained_or_cannot_be_counted_yet_is_unknown() -> None:
-    uncounted = Training("unet", "unet of width 4", 0, 2)
+    uncounted = Training("unet", "unet of width 4", 0, 2, "unet")
     told = forecast([LARGE, uncounted, SMALL], [(SMALL, 10.0), (uncounted, 99.0)])
     assert told.unknown == ("oed", "unet")
     assert told.seconds == pytest.approx(10.0)
 
 
 def line() -> str:
-    return forecast_line(Tables(dataset="tiny"))
+    return forecast_lines(Tables(dataset="tiny"))[0]
 
 
 def test_a_fresh_machine_has_no_estimate_and_says_so(tiny: Path) -> None:
     assert line().startswith("4 trainings lie ahead (Classifier 1, Segmenter 3): no estimate yet")
 
 
-def remember(outputs: Path, stage: str, axes: dict[str, str], seconds: float, **changed: object) -> None:
+def remember(
+    outputs: Path, stage: str, axes: dict[str, str], seconds: float, threads: int = 1, **changed: object
+) -> None:
     """A manifest of a training that took so long, otherwise as one of the tiny data set's."""
     like = next(
         part
@@ -59,7 +61,7 @@ def remember(outputs: Path, stage: str, axes: dict[str, str], seconds: float, **
         "axes": like.axes,
         "seconds": seconds,
         "host": console.host(),
-        "execution": {"device": "cpu", "threads": 1},
+        "execution": {"device": "cpu", "threads": threads},
         "files": {},
         "knobs": {**like.significant_knobs(), **changed},
     }
@@ -77,6 +79,21 @@ def test_past_trainings_of_the_same_network_on_this_machine_give_the_estimate(ti
     assert line().endswith("about 6 min 00 s, going by past ones on this machine")
 
 
+def test_a_past_training_with_other_threads_is_a_rough_guide_and_is_called_one(tiny: Path) -> None:
+    remember(tiny / "outputs", "Segmenter", {"labels": "full"}, seconds=100, threads=64)
+    assert "about 5 min 00 s for 3 of them, going by past ones on this machine (of unet with other threads)" in line()
+
+
+def test_a_processor_that_imitates_bfloat16_is_told_what_is_faster(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Tables(dataset="tiny", variant="Segmenter.precision=bfloat16")
+    monkeypatch.setattr(console, "has_fast_bfloat16", lambda: False)
+    assert forecast_lines(slow)[1].endswith(
+        "takes about ten times as long as float32; faster: --Segmenter-precision float32"
+    )
+    monkeypatch.setattr(console, "has_fast_bfloat16", lambda: True)
+    assert len(forecast_lines(slow)) == 1
+
+
 @pytest.mark.parametrize(
     "changed", [{"batch_size": 7}, {"crop_px": 96}, {"precision": "bfloat16"}, {"options": {"unet": {"width": 99}}}]
 )
@@ -91,12 +108,12 @@ def test_more_epochs_take_longer_and_another_learning_rate_does_not(tiny: Path) 
 
 
 def test_where_an_epoch_takes_all_there_is_the_index_is_counted(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.layouts.on_disk import Row
     from tasks.intake import photo_index
-    from tasks.intake.photo_index import Record
     from tasks.reports import forecast as task
 
-    def record(name: str, split: str) -> Record:
-        return Record(name, "", "a.png", "", 1, split, name, 8, 8, name)
+    def record(name: str, split: str) -> Row:
+        return Row(name, "a.png", split=split, label=1, width=8, height=8)
 
     index = tiny / "index.csv"
     photo_index.write(index, [record("a", "train"), record("b", "test"), record("c", "train")])

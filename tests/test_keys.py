@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from luigi.task_register import Register
 
+import tasks
 from pipeline import knobs
-from tasks import Diagnosis, Experiment, Stage, Tables, TuneLabels
-from tasks.core import settings
-from tasks.core.stage import given
-from tasks.reports.rows import walk
+from tasks import Diagnosis, Tables, TuneLabels
+from tasks.core.parameters import given
+from tasks.core.settings import Experiment
+from tasks.core.stage import Stage
+from tasks.core.walk import walk
+from tests.conftest import resolved
 
 # no key depends on where the data lie or on how they are computed
 NOT_IN_KEYS = {
@@ -23,6 +27,7 @@ NOT_IN_KEYS = {
     *(("LabelTables", name) for name in knobs.fields(knobs.LabelTablesKnobs)),
     *(("CrossTable", name) for name in knobs.fields(knobs.CrossTableKnobs)),
     *(("Execution", name) for name in knobs.fields(knobs.ExecutionKnobs)),
+    *(("Gc", name) for name in knobs.fields(knobs.GcKnobs)),
 }
 # only together with another knob: tested below
 NOT_ALONE = {
@@ -108,7 +113,7 @@ def graph(**overrides: str) -> dict[tuple[str, ...], Stage]:
 def role(stage: Stage) -> tuple[str, ...]:
     names = ("dataset", "arch", "split", "segmenter", "labels", "target", "images_of", "added")
     named = {name: getattr(stage, name) for name in names if isinstance(getattr(stage, name, None), str)}
-    return tuple(f"{name}={value}" for name, value in {**named, **given(stage, stage.stage())}.items())
+    return tuple(f"{name}={value}" for name, value in {**named, **given(stage, stage.schema)}.items())
 
 
 def below(stages: dict[tuple[str, ...], Stage], section: str) -> set[tuple[str, ...]]:
@@ -123,7 +128,7 @@ def test_changing_a_knob_changes_the_keys_of_exactly_its_stage_and_all_below(
     before = graph()
     keys = {role: stage.key for role, stage in before.items()}
     expected = set() if (section, name) in NOT_IN_KEYS or name == "layout" else below(before, section)
-    old = getattr(settings.resolve(section, "tiny", "", "", {}), name)
+    old = getattr(resolved(section, "tiny"), name)
     new = other(knobs.fields(knobs.SECTIONS[section])[name], name, old)
     with_other_value(monkeypatch, section, name, new)
     after = {role: stage.key for role, stage in graph().items()}
@@ -135,15 +140,13 @@ def test_changing_a_knob_changes_the_keys_of_exactly_its_stage_and_all_below(
 
 def with_other_value(monkeypatch: pytest.MonkeyPatch, section: str, name: str, value: Any) -> None:
     """As if the settings file said so."""
-    real = settings.resolve
+    real = Experiment.resolve
 
-    def changed(asked: str, dataset: str, recipe: str, variant: str, given: Any) -> Any:
-        import dataclasses
+    def changed(experiment: Experiment, schema: Any, given: Any = None) -> Any:
+        found = real(experiment, schema, given)
+        return dataclasses.replace(found, **{name: value}) if knobs.section_of(schema) == section else found
 
-        resolved = real(asked, dataset, recipe, variant, given)
-        return dataclasses.replace(resolved, **{name: value}) if asked == section else resolved
-
-    monkeypatch.setattr(settings, "resolve", changed)
+    monkeypatch.setattr(Experiment, "resolve", changed)
 
 
 def test_whether_there_are_masks_to_score_against_changes_the_tables_alone(tiny: Path) -> None:
@@ -181,7 +184,7 @@ def test_every_knob_of_the_refinement_changes_its_key(tiny: Path, monkeypatch: p
         Register.clear_instance_cache()
         return Refinements(dataset="tiny", segmenter="unet", labels="full").key
 
-    before, old = key(), getattr(settings.resolve("Refinements", "tiny", "", "", {}), name)
+    before, old = key(), getattr(resolved("Refinements", "tiny"), name)
     with_other_value(monkeypatch, "Refinements", name, other(knobs.fields(knobs.RefinementsKnobs)[name], name, old))
     assert key() != before
 
@@ -196,7 +199,7 @@ def test_a_knob_of_the_edge_maps_counts_where_a_network_takes_them_but_for_the_p
     before = graph()
     keys = {role: stage.key for role, stage in before.items()}
     expected = set() if name == "folder" else below(before, "EdgeMaps")
-    old = getattr(settings.resolve("EdgeMaps", "tiny", "", "", {}), name)
+    old = getattr(resolved("EdgeMaps", "tiny"), name)
     with_other_value(monkeypatch, "EdgeMaps", name, other(knobs.fields(knobs.EdgeMapsKnobs)[name], name, old))
     changed = {role for role, stage in graph().items() if stage.key != keys[role]}
     assert changed == expected
@@ -244,5 +247,7 @@ def test_a_raised_version_renames_the_stage_and_all_below(tiny: Path, monkeypatc
 
 
 def test_every_section_of_the_settings_belongs_to_a_stage_or_to_the_execution() -> None:
-    stages = {task.__name__ for task in Register._reg if issubclass(task, (Stage, Experiment))}
-    assert set(knobs.SECTIONS) - {"Execution"} <= stages
+    offered = {name for names in tasks.NAMES.values() for name in names}
+    assert set(knobs.SECTIONS) - {"Execution"} <= offered
+    for stage in tasks.STAGES:
+        assert knobs.section_of(stage.schema) == stage.__name__

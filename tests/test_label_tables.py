@@ -14,9 +14,8 @@ from pipeline.maps_to_pseudo_labels import cleaned, diagnosis, localization, pse
 from pipeline.reports.scores_to_tables import beside, rate
 from pipeline.searches import labels as label_search
 from tasks import LabelTables
-from tasks.core import settings
 from tasks.core.errors import SettingsError
-from tests.conftest import Luigi, ran
+from tests.conftest import Luigi, ran, resolved
 
 
 def knobs(**changed: object) -> PseudoLabelsKnobs:
@@ -84,10 +83,10 @@ TUNE = TuneLabelsKnobs(
 
 
 def test_the_search_tries_every_combination_and_puts_the_best_first() -> None:
-    assert len(label_search.choices(TUNE)) == 4
+    assert len(label_search.combinations(TUNE)) == 4
     mask = np.array([[True, False]])
     right, wrong = np.array([[255, 0]], np.uint8), np.array([[0, 255]], np.uint8)
-    options = label_search.choices(TUNE)
+    options = label_search.combinations(TUNE)
     labels = {choice: right if choice == options[2] else wrong for choice in options}
     rows = label_search.search([(mask, labels)], "zero")
     assert (rows[0]["window_px"], rows[0]["cam_weight"], rows[0]["ods"]) == (64, 0.0, 1.0)
@@ -117,12 +116,12 @@ def test_a_rate_without_seconds_is_nan() -> None:
 
 
 def test_a_variant_can_be_spelt_out_and_its_slips_are_told(tiny: Path) -> None:
-    resolved = settings.resolve("ThresholdMaps", "tiny", "", "ThresholdMaps.window_px=64;PseudoLabels.cam_weight=1", {})
-    assert resolved.window_px == 64
+    variant = "ThresholdMaps.window_px=64;PseudoLabels.cam_weight=1"
+    assert resolved("ThresholdMaps", "tiny", "", variant).window_px == 64
     with pytest.raises(SettingsError, match=r"did you mean ThresholdMaps\?"):
-        settings.resolve("ThresholdMaps", "tiny", "", "ThresholdMap.window_px=64", {})
+        resolved("ThresholdMaps", "tiny", "", "ThresholdMap.window_px=64")
     with pytest.raises(SettingsError, match=r"did you mean window_px\?"):
-        settings.resolve("ThresholdMaps", "tiny", "", "ThresholdMaps.windowpx=64", {})
+        resolved("ThresholdMaps", "tiny", "", "ThresholdMaps.windowpx=64")
 
 
 def test_ablations_reuse_every_stage_that_they_do_not_change_and_tuned_rows_are_marked(

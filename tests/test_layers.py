@@ -21,9 +21,9 @@ FORBIDDEN = {
 }
 NAMES_NOT_FILES = {"pipeline/layouts"}  # PurePosixPath touches no file
 HEAVY = {"torch", "torchvision", "pytorch_grad_cam", "numba", "skimage", "pydensecrf", "cv2"}
-# floors of tasks/, from the ground up: a file imports from its own floor and from those below; "" is the top, the figure
+# floors of tasks/, from the ground up: a file imports from its own floor and from those below; "" is the figure
 FLOORS = (("core",), ("intake",), ("", "reports"), ("questions",), ("bench",))
-SHARED_BASES = {"image_stage", "labels"}  # of the stages at the top of tasks/
+SHARED_BASES = {"image_stage", "labels", "supervision"}  # of the stages at the top of tasks/
 FIGURE = {
     *("demo_photos", "dataset", "patches", "classifier", "patch_maps", "cams", "threshold_maps", "edge_maps"),
     *("pseudo_labels", "crf_search", "crf_labels", "segmenter", "predictions", "refinements", "scores", "diagnosis"),
@@ -145,3 +145,37 @@ def test_nothing_is_too_long_to_be_read_in_a_sitting(package: str) -> None:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.FunctionDef):
                 assert length(node) <= 40, f"{case(path)}: {node.name} has {length(node)} lines"
+            if isinstance(node, ast.ClassDef):
+                assert length(node) <= 120, f"{case(path)}: {node.name} has {length(node)} lines"
+
+
+def classes() -> dict[str, tuple[Path, ast.ClassDef]]:
+    """Every class of the packages, by its module and name."""
+    found = {}
+    for path in (path for package in PACKAGES for path in sources(package)):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                found[f"{module(path)}.{node.name}"] = (path, node)
+    return found
+
+
+def test_classes_are_shallow_and_few_are_abstract() -> None:
+    every = classes()
+    by_name = {name.rsplit(".", 1)[1]: node for name, (_, node) in every.items()}
+
+    def bases(node: ast.ClassDef) -> list[str]:
+        heads = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
+        return [head.id for head in heads if isinstance(head, ast.Name) and head.id in by_name and head.id != node.name]
+
+    def depth(node: ast.ClassDef) -> int:
+        return 1 + max((depth(by_name[name]) for name in bases(node)), default=0)
+
+    for name, (_, node) in every.items():
+        assert depth(node) <= 3, f"{name} has depth {depth(node)}"
+    abstract = [name for name, (_, node) in every.items() if "abstractmethod" in ast.unparse(node)]
+    assert len(abstract) <= 3, abstract
+
+
+def test_any_is_a_last_resort() -> None:
+    lines = [line for path in sources("tasks") for line in path.read_text().splitlines() if re.search(r"\bAny\b", line)]
+    assert len(lines) <= 40, len(lines)

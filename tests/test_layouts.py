@@ -136,6 +136,46 @@ def test_classes_are_the_names_of_the_folders() -> None:
     }
 
 
+def test_photos_in_folders_within_the_classes_are_read_whatever_the_spelling() -> None:
+    meant = {
+        "crack/2026-01/1.jpg": (1, ""),
+        "crack/1.jpg": (1, ""),
+        "No Crack/a/b/2.jpg": (0, ""),
+        "Crack/3.jpg": (1, ""),
+        "no-crack/4.jpg": (0, ""),
+        "val/crack/x/5.jpg": (1, "val"),
+    }
+    found = layouts.classes(meant)
+    assert {row.image: (row.label, row.split) for row in found.rows} == meant
+    assert len({row.id for row in found.rows}) == len(meant)
+
+
+def test_a_photo_in_a_folder_for_cracks_and_in_one_for_none_is_told() -> None:
+    (problem,) = layouts.classes(["crack/no_crack/1.jpg"]).problems
+    assert str(problem) == "crack/no_crack/1.jpg: lies in a folder for cracks and in one for none; move it"
+
+
+def test_what_a_layout_makes_nothing_of_is_named() -> None:
+    paths = ["crack/1.jpg", "crack/notes.txt", "other/2.jpg", "readme.txt", "no_crack/3.gif"]
+    assert layouts.classes(paths).unread(paths) == ["crack/notes.txt", "other/2.jpg", "readme.txt"]
+
+
+@pytest.mark.parametrize(
+    ("files", "wrapping"),
+    [
+        (["mine/crack/1.jpg", "mine/no_crack/2.jpg"], ("mine",)),
+        (["a/b/images/train/1.jpg"], ("a", "b")),
+        (["crack/1.jpg"], ()),
+        (["No Crack/1.jpg"], ()),
+        (["mine/crack/1.jpg", "readme.txt"], ()),
+        (["mine/crack/1.jpg", "yours/no_crack/2.jpg"], ()),
+        ([], ()),
+    ],
+)
+def test_a_folder_that_only_wraps_all_the_others_means_nothing(files: list[str], wrapping: tuple[str, ...]) -> None:
+    assert layouts.wrapping([tuple(name.split("/")) for name in files]) == wrapping
+
+
 FILES = ["a.jpg", "a.png", "b.jpg", "sub/c.tif"]
 
 

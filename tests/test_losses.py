@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.learning.loss_texts import LOSS_NAMES
+from pipeline.knobs.loss_texts import LOSS_NAMES
 from pipeline.learning.losses import LOSSES, LossNumbers, parse_loss, segmenter_loss, weights_at
 
 LN2, LN3 = math.log(2), math.log(3)
@@ -268,7 +268,7 @@ def test_a_text_is_a_sum(text: str, terms: dict[str, float]) -> None:
     [
         ("dcie", "there is no loss 'dcie'; did you mean dice?"),
         ("BCE", "there is no loss 'BCE'; did you mean bce?"),
-        ("0.5*hinge", "there is no loss 'hinge'; known: bce, weighted_bce, .*boundary"),
+        ("0.5*hinge", "there is no loss 'hinge'; known: balanced_bce, bce, .*weighted_mean_bce"),
         ("", "'' in the loss ''; allowed: terms such as"),
         ("bce+", r"'' in the loss 'bce\+'; allowed"),
         ("bce*2", r"'bce\*2' in the loss .*allowed"),

@@ -15,12 +15,19 @@ from tests.conftest import ROOT, luigi_in, ran, read_rows, rename_data
 
 TOY = '''"""Three convolutions and a side output, if it is asked for."""
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from models.parts.wrapper import PaddedSegmenter
 
 
-def build(*, pixels: str) -> PaddedSegmenter:
+@dataclass(frozen=True)
+class Options:
+    """None."""
+
+
+def build(options: Options, *, pixels: str) -> PaddedSegmenter:
     return PaddedSegmenter(Toy(8), size_divisor=2, pixels=pixels)
 
 
@@ -38,7 +45,7 @@ class Toy(nn.Module):
         near = self.near(batch)
         return [self.side(near) + self.grow(self.far(near))]
 '''
-WIDE = TOY.replace("*, pixels: str", "*, width: int, pixels: str").replace("Toy(8)", "Toy(width)")
+WIDE = TOY.replace('"""None."""', "width: int").replace("Toy(8)", "Toy(options.width)")
 SIDED = TOY.replace("return [self.side(near) + self", "return [self.side(near), self")
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

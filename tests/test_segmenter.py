@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import models
 from pipeline.knobs import PredictionsKnobs, SegmenterKnobs
 from pipeline.labels_to_segmenter import CropFeed, loss_of, train_segmenter
 from pipeline.learning.augmentation import turn
@@ -18,6 +17,7 @@ from pipeline.learning.cutting import OnHost
 from pipeline.learning.training import Epoch, seeded
 from pipeline.segmenter_to_predictions import as_probability, logits_of, predict
 from tests.knob_values import SEGMENTER
+from tests.networks import built
 
 CPU = torch.device("cpu")
 KNOBS = SegmenterKnobs(
@@ -46,7 +46,7 @@ class Red(nn.Module):
 
 def network() -> nn.Module:
     with seeded(0, CPU):
-        return models.build_segmenter("unet", width=4, norm="batch", pixels="unit")
+        return built("unet", width=4, norm="batch", pixels="unit")
 
 
 def streets() -> tuple[list[np.ndarray], list[np.ndarray]]:

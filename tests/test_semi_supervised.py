@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from luigi.task_register import Register
 
-from tasks import PseudoLabels, Scores, Segmenter, SettingsError, Tables
-from tasks.reports.rows import walk
+from tasks import PseudoLabels, Scores, Segmenter, Tables
+from tasks.core.errors import SettingsError
+from tasks.core.walk import walk
 from tests.conftest import TINY, Luigi, ran
 
 SEMI = ("Segmenter", "--dataset", "tiny", "--segmenter", "unet", "--labels", "semi", "--arch", "resnet18")
@@ -30,7 +31,8 @@ def test_test_images_of_the_target_are_labelled_with_the_classifier_and_the_numb
 ) -> None:
     another(tiny, "bridge")
     semi = Segmenter(**axes("semi", added="bridge"))
-    added = semi.added_labels()
+    added = semi.lessons[1].labels
+    assert added is not None
     made_of = {part.stage(): part for part in walk(added)}
     assert made_of["Classifier"].dataset == "tiny"
     assert [photo.dataset for photo in (added.target_dataset(), made_of["ThresholdMaps"].target_dataset())] == [
@@ -45,7 +47,7 @@ def test_each_test_set_needs_a_training_of_its_own_and_other_kinds_of_labels_do_
     another(tiny, "bridge")
 
     def trained(labels: str, target: str) -> str:
-        return Scores(**axes(labels, target=target)).maps().trained().key  # type: ignore[union-attr]
+        return Scores(**axes(labels, target=target)).maps().segmenter_stage().key  # type: ignore[union-attr]
 
     assert trained("semi", "") != trained("semi", "bridge")
     assert trained("semi", "") == trained("semi", "tiny") == Segmenter(**axes("semi")).key

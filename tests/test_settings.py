@@ -12,6 +12,8 @@ from pipeline import knobs
 from tasks import Patches, Segmenter, ThresholdMaps
 from tasks.core import settings
 from tasks.core.errors import SettingsError
+from tasks.core.settings import Experiment
+from tests.conftest import resolved
 
 
 def rewrite(tiny: Path, old: str, new: str) -> None:
@@ -22,23 +24,23 @@ def rewrite(tiny: Path, old: str, new: str) -> None:
 
 
 def test_a_data_set_file_wins_over_its_recipe_and_the_command_line_over_both(tiny: Path) -> None:
-    assert settings.resolve("ThresholdMaps", "tiny", "", "", {}).stride_px == 8
-    assert settings.resolve("Patches", "tiny", "", "", {}).stride_px == 128
-    assert settings.resolve("Patches", "tiny", "", "", {"stride_px": "32"}).stride_px == 32
+    assert resolved("ThresholdMaps", "tiny").stride_px == 8
+    assert resolved("Patches", "tiny").stride_px == 128
+    assert resolved("Patches", "tiny", "", "", {"stride_px": "32"}).stride_px == 32
 
 
 def test_a_variant_wins_over_the_command_line_for_the_knobs_it_names_and_only_for_them(tiny: Path) -> None:
     given = {"classes": "3", "stride_px": "4"}
-    resolved = settings.resolve("ThresholdMaps", "tiny", "", "two_classes", given)
-    assert (resolved.classes, resolved.stride_px) == (2, 4)
+    knobs = resolved("ThresholdMaps", "tiny", "", "two_classes", given)
+    assert (knobs.classes, knobs.stride_px) == (2, 4)
 
 
 def test_options_of_segmenters_are_merged_name_by_name(tiny: Path) -> None:
-    resolved = settings.resolve("Segmenter", "tiny", "", "", {})
-    assert resolved.options["unet"] == {"width": 4, "norm": "batch"}
-    assert set(resolved.options) <= set(models.SEGMENTERS)
+    options = resolved("Segmenter", "tiny").options
+    assert options["unet"] == {"width": 4, "norm": "batch"}
+    assert set(options) <= set(models.SEGMENTERS)
     given = {"options": '{"unet": {"norm": "none"}}'}
-    assert settings.resolve("Segmenter", "tiny", "", "", given).options["unet"] == {"width": 4, "norm": "none"}
+    assert resolved("Segmenter", "tiny", "", "", given).options["unet"] == {"width": 4, "norm": "none"}
 
 
 def test_one_segmenters_training_holds_nothing_of_the_others(tiny: Path) -> None:
@@ -50,6 +52,14 @@ def test_one_segmenters_training_holds_nothing_of_the_others(tiny: Path) -> None
     ("given", "words"),
     [
         ({"options": '{"unet": {"widht": 4}}'}, r"\[Segmenter.options.unet\] widht: .*; did you mean width\?"),
+        (
+            {"options": '{"unet": {"width": "abc"}}'},
+            r"\[Segmenter.options.unet\] width = 'abc'; allowed: a whole number",
+        ),
+        (
+            {"options": '{"unet": {"norm": "bach"}}'},
+            r"\[Segmenter.options.unet\] norm = 'bach'; .*did you mean 'batch'\?",
+        ),
         ({"training": "own"}, r"\[Segmenter\] of tiny: training = 'own', but .* \[Segmenter.own.unet\]"),
     ],
 )
@@ -62,7 +72,7 @@ def test_what_one_segmenter_cannot_be_built_or_trained_with_is_told_before_anyth
 
 def test_own_trainings_of_the_paper_recipe_are_understood(tiny: Path) -> None:
     given = {"training": "own"}
-    knobs = settings.resolve("Segmenter", "tiny", "paper", "", given)
+    knobs = resolved("Segmenter", "tiny", "paper", "", given)
     assert knobs.of("deepcrack_liu").loss == "focal"
     assert knobs.of("cgnet").schedule == "poly"
 
@@ -93,7 +103,7 @@ def test_a_slip_in_a_settings_file_names_file_line_and_the_nearest_valid_name(
     rewrite(tiny, old, new)
     variant = "" if words else "two_classes"
     with pytest.raises(SettingsError) as caught:
-        settings.resolve("Patches", "tiny", "", variant, {})
+        resolved("Patches", "tiny", "", variant)
     message = str(caught.value)
     assert all(word in message for word in words or ("line", "did you mean ThresholdMaps?")), message
     assert "\n" not in message
@@ -102,21 +112,21 @@ def test_a_slip_in_a_settings_file_names_file_line_and_the_nearest_valid_name(
 @pytest.mark.parametrize("name", ["../../x", "", "Tiny", "a/b", ".hidden", "x y"])
 def test_a_data_set_name_is_never_a_path(tiny: Path, name: str) -> None:
     with pytest.raises(SettingsError, match="allowed: lower-case letters"):
-        settings.resolve("Patches", name, "", "", {})
+        resolved("Patches", name)
 
 
 def test_a_data_set_without_a_file_is_answered_with_the_nearest_name_and_how_to_add_one(tiny: Path) -> None:
     with pytest.raises(SettingsError, match=r"did you mean tiny\?.*a new dataset is a file tinny.toml"):
-        settings.resolve("Patches", "tinny", "", "", {})
+        resolved("Patches", "tinny")
 
 
 def test_a_missing_number_is_an_error_since_no_knob_has_a_default(tiny: Path) -> None:
     recipes = tiny / "configs" / "recipes"
     recipes.mkdir()
-    text = (settings.ROOT / "configs" / "recipes" / "quick.toml").read_text()
-    (recipes / "quick.toml").write_text(text.replace("erosion_iterations = 4\n", ""))
+    text = (settings.ROOT / "configs" / "recipes" / "paper.toml").read_text()
+    (recipes / "paper.toml").write_text(text.replace("erosion_iterations = 4\n", ""))
     with pytest.raises(SettingsError, match="erosion_iterations is missing"):
-        settings.resolve("PseudoLabels", "tiny", "", "", {})
+        resolved("PseudoLabels", "tiny")
 
 
 def write_recipes(tiny: Path, **texts: str) -> None:
@@ -133,12 +143,12 @@ def test_a_recipe_that_names_another_says_only_what_it_changes(tiny: Path) -> No
         wide='recipe = "quick"\n[ThresholdMaps]\nwindow_px = 64\nstride_px = 32\n',
         wider='recipe = "wide"\n[ThresholdMaps]\nwindow_px = 128\n',
     )
-    quick, wider = (settings.resolve("ThresholdMaps", "tiny", recipe, "", {}) for recipe in ("quick", "wider"))
+    quick, wider = (resolved("ThresholdMaps", "tiny", recipe, "") for recipe in ("quick", "wider"))
     assert wider == dataclasses.replace(quick, window_px=128, stride_px=32)
-    assert settings.resolve("Patches", "tiny", "wider", "", {}).stride_px == 128, "the data set's own file wins"
-    varied = settings.resolve("ThresholdMaps", "tiny", "wider", "two_class_otsu", {"window_px": "32"})
+    assert resolved("Patches", "tiny", "wider", "").stride_px == 128, "the data set's own file wins"
+    varied = resolved("ThresholdMaps", "tiny", "wider", "two_class_otsu", {"window_px": "32"})
     assert (varied.classes, varied.window_px) == (2, 32), "quick's variants and the command line still count"
-    assert {"two_classes", "two_class_otsu"} <= set(settings.variants("tiny", "wider"))
+    assert {"two_classes", "two_class_otsu"} <= set(Experiment("tiny", "wider").variants())
 
 
 def test_two_recipes_that_say_the_same_share_every_key(tiny: Path) -> None:
@@ -156,18 +166,18 @@ def test_recipes_that_name_each_other_or_nothing_that_there_is_are_an_error(tiny
         tiny, one='recipe = "two"\n', two='recipe = "one"\n', other='recipe = "qick"\n', blank='recipe = ""\n'
     )
     with pytest.raises(SettingsError, match=r"two.toml: recipes name each other in a circle: one → two → one"):
-        settings.resolve("Patches", "tiny", "one", "", {})
+        resolved("Patches", "tiny", "one", "")
     with pytest.raises(SettingsError, match=r"no recipe 'qick'; did you mean quick\?"):
-        settings.resolve("Patches", "tiny", "other", "", {})
+        resolved("Patches", "tiny", "other", "")
     with pytest.raises(SettingsError, match=r"blank.toml: recipe = ''; name one of: .*quick"):
-        settings.resolve("Patches", "tiny", "blank", "", {})
+        resolved("Patches", "tiny", "blank", "")
 
 
 @pytest.mark.parametrize("recipe", settings.known("recipe"))
 @pytest.mark.parametrize("dataset", settings.known("dataset"))
 def test_every_shipped_file_resolves_with_every_recipe(dataset: str, recipe: str) -> None:
     for section, schema in knobs.SECTIONS.items():
-        assert isinstance(settings.resolve(section, dataset, recipe, "", {}), schema)
+        assert isinstance(resolved(section, dataset, recipe, ""), schema)
 
 
 def test_no_knob_of_the_schema_has_a_default() -> None:
@@ -178,8 +188,8 @@ def test_no_knob_of_the_schema_has_a_default() -> None:
 
 
 def test_a_whole_number_is_welcome_where_a_fraction_is_wanted_and_means_the_same(tiny: Path) -> None:
-    one = settings.resolve("PseudoLabels", "tiny", "", "", {"cam_weight": "1"})
-    assert one == settings.resolve("PseudoLabels", "tiny", "", "", {"cam_weight": "1.0"})
+    one = resolved("PseudoLabels", "tiny", "", "", {"cam_weight": "1"})
+    assert one == resolved("PseudoLabels", "tiny", "", "", {"cam_weight": "1.0"})
     assert isinstance(one.cam_weight, float)
 
 
@@ -194,5 +204,5 @@ def test_a_whole_number_is_welcome_where_a_fraction_is_wanted_and_means_the_same
 )
 def test_values_that_do_not_fit_together_are_told(tiny: Path, section: str, key: str, text: str, words: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        settings.resolve(section, "tiny", "", "", {key: text})
+        resolved(section, "tiny", "", "", {key: text})
     assert words in str(caught.value)

@@ -22,8 +22,9 @@ from pipeline.reports.scores_to_tables import (
     paper_tables,
 )
 from pipeline.reports.tables_text import markdown
-from tasks import Scores, SettingsError, Tables
+from tasks import Scores, Tables
 from tasks.core import files
+from tasks.core.errors import SettingsError
 from tasks.reports import paper, summary
 from tasks.scores import as_json
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pipeline.knobs.ranges import Amount, Count, Pixels, Positive, Range, Seed, Share
+from pipeline.knobs.ranges import Amount, Count, Positive, Range, Seed, Share, Side
 from pipeline.knobs.training import Precision
 
 
@@ -17,8 +17,8 @@ def no_gaps(window_px: int, stride_px: int) -> None:
 
 @dataclass(frozen=True)
 class PatchMapsKnobs:
-    window_px: Pixels
-    stride_px: Pixels
+    window_px: Side
+    stride_px: Side
     overlap: Literal["mean", "stretch"]
     precision: Precision
 
@@ -45,11 +45,11 @@ class CamsKnobs:
 @dataclass(frozen=True)
 class ThresholdMapsKnobs:
     bilateral: bool
-    bilateral_diameter_px: Pixels
+    bilateral_diameter_px: Side
     bilateral_sigma_colour: Amount
     bilateral_sigma_space: Amount
-    window_px: Pixels
-    stride_px: Pixels
+    window_px: Side
+    stride_px: Side
     classes: Annotated[int, Range(2, 3)]
 
     def __post_init__(self) -> None:
@@ -79,7 +79,7 @@ class PseudoLabelsKnobs:
     erosion_iterations: Count
     closing_iterations: Count
     bilateral: bool
-    bilateral_diameter_px: Pixels
+    bilateral_diameter_px: Side
     bilateral_sigma_colour: Amount
     bilateral_sigma_space: Amount
     min_crack_pixels: Count

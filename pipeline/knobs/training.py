@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pipeline.knobs.ranges import Amount, Count, Pixels, Positive, Range, Seed, Share, check, fields
-from pipeline.learning.loss_texts import parse_loss
+from pipeline.knobs.loss_texts import parse_loss
+from pipeline.knobs.ranges import Amount, Count, Positive, Range, Seed, Share, Side, check, fields
 
 # the kinds of values of more than one knob
 Precision = Literal["float32", "bfloat16"]
@@ -72,7 +72,7 @@ class ClassifierKnobs(TrainingKnobs):
 @dataclass(frozen=True)
 class SegmenterKnobs(TrainingKnobs):
     poly_power: Amount  # poly: (1 − share of the steps done)^power, down to cycle_end
-    crop_px: Pixels
+    crop_px: Side
     geometry: Literal["eightfold", "none"]
     loss: str  # a sum such as "0.5*bce + 0.5*dice"
     side_loss: str  # of the side outputs; "": the same
@@ -138,7 +138,7 @@ class PredictionsKnobs:
     bits: Literal[8, 16]
     scale: Annotated[float, Range(0.01, 16.0)]  # of the image that the network sees
     max_pixels: Positive  # of an image that goes through the network whole; larger ones are tiled
-    tile_px: Pixels
+    tile_px: Side
     overlap_px: Count
 
     def __post_init__(self) -> None:

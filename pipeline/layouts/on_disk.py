@@ -13,6 +13,7 @@ UNLABELLED = "unlabelled"  # images that nobody labelled: kept in the index, use
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 MASK_SUFFIXES = (*IMAGE_SUFFIXES, ".mat")
 LABEL_WORDS = {"crack": 1, "no_crack": 0, "positive": 1, "negative": 0, "1": 1, "0": 0}
+FOLDER_WORDS = {word: label for word, label in LABEL_WORDS.items() if not word.isdigit()}
 _OTHER_PICTURES = (".gif", ".heic", ".heif", ".avif", ".jp2", ".dng", ".cr2", ".nef", ".ppm", ".pgm", ".svg", ".pdf")
 _MASK_FOLDERS = {"masks", "mask", "labels", "gt"}
 _SAFE_STEM_CHARS = 80
@@ -20,7 +21,10 @@ _SAFE_STEM_CHARS = 80
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One photo of a data set; `mask` is '' and `label` is −1 where there is none; split '' is decided later."""
+    """One photo of a data set, as a layout finds it; the examination fills in the rest.
+
+    `mask` is '' and `label` is −1 where there is none; split '' is decided later.
+    """
 
     id: str
     image: str
@@ -28,7 +32,11 @@ class Row:
     split: str = ""
     group: str = ""  # the photo it was cut from: all its crops stay on one side of a split
     name: str = ""  # what lists of names call it
-    label: int = -1
+    label: int = -1  # what the mask says, or else the data set
+    part: str = ""  # the data set it comes from, where several are combined
+    width: int = 0
+    height: int = 0
+    pixels_sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,13 +57,13 @@ class Found:
     rows: list[Row] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
+    def unread(self, paths: Iterable[str]) -> list[str]:
+        """The paths that it makes nothing of."""
+        read = {path for row in self.rows for path in (row.image, row.mask)} | {each.path for each in self.problems}
+        return sorted(path for path in paths if path not in read)
 
-@dataclass(frozen=True, slots=True)
-class _Image:
-    """An image in waiting: `key` is what it has in common with its mask."""
 
-    key: str
-    row: Row
+Keyed = tuple[str, Row]  # an image in waiting, with what it has in common with its mask
 
 
 def row_id(path: str) -> str:
@@ -63,6 +71,11 @@ def row_id(path: str) -> str:
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", PurePosixPath(path).stem).strip("._-")[:_SAFE_STEM_CHARS]
     digest = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:8]
     return f"{stem or 'photo'}-{digest}"
+
+
+def is_picture(path: str) -> bool:
+    """Whether the name says that it is one, of an accepted kind or not."""
+    return _has(path, (*IMAGE_SUFFIXES, *_OTHER_PICTURES))
 
 
 def row_of(path: str, *, split: str = "", group: str = "", name: str = "", label: int = -1) -> Row:
@@ -85,7 +98,7 @@ def folders(paths: Iterable[str]) -> Found:
             if split not in ("", UNLABELLED, *SPLITS):
                 problems.append(Problem(path, f"{split!r} is no split; allowed: {', '.join(SPLITS)}, {UNLABELLED}"))
             else:
-                images.append(_Image(key, row_of(path, split=split, group=key)))
+                images.append((key, row_of(path, split=split, group=key)))
     return _joined(images, masks, problems)
 
 
@@ -98,7 +111,7 @@ def crack500(paths: Iterable[str]) -> Found:
         if around & _MASK_FOLDERS or (_has(path, (".png",)) and "images" not in around):
             masks.append((f"{split}/{stem}", path))
         elif _has(path, IMAGE_SUFFIXES):
-            images.append(_Image(f"{split}/{stem}", row_of(path, split=split, group=_without_corner(stem))))
+            images.append((f"{split}/{stem}", row_of(path, split=split, group=_without_corner(stem))))
     return _joined(images, masks)
 
 
@@ -115,7 +128,7 @@ def cfd(paths: Iterable[str]) -> Found:
         if tail[0] == "groundTruth" and _has(path, MASK_SUFFIXES):
             masks.append((key, path))
         elif tail[0] == "image" and _has(path, IMAGE_SUFFIXES):
-            images.append(_Image(key, row_of(path)))
+            images.append((key, row_of(path)))
     return _unlabelled_without_mask(_joined(images, masks))
 
 
@@ -129,7 +142,7 @@ def ael(paths: Iterable[str]) -> Found:
             masks.append((f"{above}/{name}", path))
         elif tail[0] == "IMAGES" and _has(path, IMAGE_SUFFIXES):
             split = UNLABELLED if "nogt" in path.lower() else ""
-            images.append(_Image(f"{above}/{name}", row_of(path, split=split, group=name, name=name)))
+            images.append((f"{above}/{name}", row_of(path, split=split, group=name, name=name)))
     return _unlabelled_without_mask(_joined(images, masks))
 
 
@@ -149,7 +162,7 @@ def dcd(paths: Iterable[str]) -> Found:
         if kind == "lab" and _has(path, MASK_SUFFIXES):
             masks.append((key, path))
         elif kind == "img" and _has(path, IMAGE_SUFFIXES):
-            images.append(_Image(key, row_of(path, split=half, group=group)))
+            images.append((key, row_of(path, split=half, group=group)))
     found = _joined(images, masks)
     if {row.split for row in found.rows} == {"train"}:
         found.rows = [replace(row, split="") for row in found.rows]
@@ -157,31 +170,66 @@ def dcd(paths: Iterable[str]) -> Found:
 
 
 def classes(paths: Iterable[str]) -> Found:
-    """Folders `crack` and `no_crack` (or positive and negative) of images, perhaps inside train, val and test; no
-    masks anywhere."""
+    """Folders `crack` and `no_crack` (or positive and negative) of images, whatever folders lie in them, perhaps
+    inside train, val and test; no masks anywhere."""
     found = Found()
     for path in sorted(paths):
-        folder, above = PurePosixPath(path).parent.name, PurePosixPath(path).parent.parent.name
-        label = LABEL_WORDS.get(folder.lower(), -1)
-        if label < 0 or folder.isdigit():
+        above = PurePosixPath(path).parts[:-1]
+        labels = {FOLDER_WORDS[word] for word in map(_as_word, above) if word in FOLDER_WORDS}
+        if not labels or not is_picture(path):
             continue
         if _has(path, _OTHER_PICTURES):
             found.problems.append(_other_picture(path))
-        elif _has(path, IMAGE_SUFFIXES):
-            split = above if above in SPLITS else ""
-            found.rows.append(row_of(path, split=split, group=str(PurePosixPath(path).with_suffix("")), label=label))
+        elif len(labels) > 1:
+            found.problems.append(Problem(path, "lies in a folder for cracks and in one for none; move it"))
+        else:
+            split = next((part for part in above if part in SPLITS), "")
+            group = str(PurePosixPath(path).with_suffix(""))
+            found.rows.append(row_of(path, split=split, group=group, label=labels.pop()))
     return found
 
 
-LAYOUTS: dict[str, tuple[Callable[[Iterable[str]], Found], str]] = {
-    "synthetic": (folders, "images/<split>/… and masks/<split>/…"),
-    "folders": (folders, "images/train/… and masks/train/…, the same for test and perhaps val"),
-    "crack500": (crack500, "traincrop/<photo>_<x>_<y>.jpg and .png, valcrop/…, testcrop/…"),
-    "cfd": (cfd, "image/001.jpg and groundTruth/001.mat"),
-    "ael": (ael, "IMAGES/AIGLE_RN/Im_GT_AIGLE_RN_C18aor.png and GROUND_TRUTH/AIGLE_RN/GT_AIGLE_RN_C18a.png"),
-    "dcd": (dcd, "train_img/….jpg and train_lab/….png, test_img/… and test_lab/…"),
-    "classes": (classes, "crack/….jpg and no_crack/….jpg"),
+def _as_word(folder: str) -> str:
+    """`No Crack`, `no-crack` → `no_crack`."""
+    return re.sub(r"[\s-]+", "_", folder.strip().lower())
+
+
+LAYOUTS: dict[str, Callable[[Iterable[str]], Found]] = {
+    "synthetic": folders,
+    "folders": folders,
+    "crack500": crack500,
+    "cfd": cfd,
+    "ael": ael,
+    "dcd": dcd,
+    "classes": classes,
 }
+LOOKS_FOR = {
+    "synthetic": "images/<split>/… and masks/<split>/…",
+    "folders": "images/train/… and masks/train/…, the same for test and perhaps val",
+    "crack500": "traincrop/<photo>_<x>_<y>.jpg and .png, valcrop/…, testcrop/…",
+    "cfd": "image/001.jpg and groundTruth/001.mat",
+    "ael": "IMAGES/AIGLE_RN/Im_GT_AIGLE_RN_C18aor.png and GROUND_TRUTH/AIGLE_RN/GT_AIGLE_RN_C18a.png",
+    "dcd": "train_img/….jpg and train_lab/….png, test_img/… and test_lab/…",
+    "classes": "crack/….jpg and no_crack/….jpg",
+    "csv": "labels.csv with a line for each",
+}
+
+
+_FOLDERS = {
+    *("images", "masks", "traincrop", "valcrop", "testcrop", "image", "groundTruth", "IMAGES", "GROUND_TRUTH"),
+    *("train_img", "train_lab", "test_img", "test_lab", *SPLITS, UNLABELLED),
+}
+
+
+def wrapping(files: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """The folders, one in another, that hold all the files and mean nothing to any layout; files as their parts."""
+    tops = {parts[0] for parts in files}
+    if len(tops) != 1 or any(len(parts) == 1 for parts in files):
+        return ()
+    top = tops.pop()
+    if top in _FOLDERS or _as_word(top) in FOLDER_WORDS:
+        return ()
+    return (top, *wrapping([parts[1:] for parts in files]))
 
 
 def _has(path: str, suffixes: tuple[str, ...]) -> bool:
@@ -201,23 +249,23 @@ def _below(paths: Iterable[str], names: tuple[str, ...]) -> Iterator[tuple[str, 
             yield path, str(PurePosixPath(*parts[: at[0]])), parts[at[0] :]
 
 
-def _joined(images: list[_Image], masks: list[tuple[str, str]], problems: Iterable[Problem] = ()) -> Found:
+def _joined(images: list[Keyed], masks: list[tuple[str, str]], problems: Iterable[Problem] = ()) -> Found:
     """Images with their masks. A pairing that is not one to one is a problem, never a guess."""
     found = Found(problems=list(problems))
     masks_of: dict[str, list[str]] = {}
     for key, path in masks:
         masks_of.setdefault(key, []).append(path)
     images_of: dict[str, list[str]] = {}
-    for image in images:
-        images_of.setdefault(image.key, []).append(image.row.image)
-    for image in images:
-        matching, rivals = masks_of.get(image.key, []), images_of[image.key]
+    for key, row in images:
+        images_of.setdefault(key, []).append(row.image)
+    for key, row in images:
+        matching, rivals = masks_of.get(key, []), images_of[key]
         if len(matching) > 1:
-            found.problems.append(Problem(image.row.image, f"several masks match ({', '.join(matching)}); keep one"))
+            found.problems.append(Problem(row.image, f"several masks match ({', '.join(matching)}); keep one"))
         elif matching and len(rivals) > 1:
             found.problems.append(Problem(matching[0], f"several images match ({', '.join(rivals)}); keep one"))
         else:
-            found.rows.append(replace(image.row, mask=matching[0] if matching else ""))
+            found.rows.append(replace(row, mask=matching[0] if matching else ""))
     found.problems += [_orphan(path, key, images_of) for key, path in masks if key not in images_of]
     found.problems = list(dict.fromkeys(found.problems))
     return found

@@ -6,7 +6,20 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from pipeline.knobs import DatasetKnobs
 from pipeline.layouts.on_disk import SPLITS, UNLABELLED, Row
+
+
+def placed(rows: list[Row], rules: DatasetKnobs) -> list[Row]:
+    """The rows that the settings leave in, each with its split."""
+    rows = excluded(rows, rules.exclude)
+    if rules.purpose == "testing":
+        return all_for_testing(rows)
+    rows = named(rows, {"val": rules.val_names, "test": rules.test_names})
+    if rules.purpose == "training":
+        rows = all_others_for_training(rows)
+    rows = shared_out(rows, {"test": rules.test_share, "val": rules.val_share}, rules.seed)
+    return at_most(rows, rules.max_images, rules.seed)
 
 
 def excluded(rows: list[Row], names: Iterable[str]) -> list[Row]:
@@ -55,11 +68,11 @@ def _drawn(rows: list[Row], share: float, seed: int) -> set[str]:
     drawn: set[str] = set()
     for groups in photos.values():
         count = min(max(round(share * len(groups)), 1), len(groups) - 1)
-        drawn.update(sorted(groups, key=lambda group: _dice(group, seed))[:count])
+        drawn.update(sorted(groups, key=lambda group: _lot(group, seed))[:count])
     return drawn
 
 
-def _dice(group: str, seed: int) -> bytes:
+def _lot(group: str, seed: int) -> bytes:
     """A number that is random for each photo, yet the same on every machine and whatever other photos there are."""
     return hashlib.sha256(f"{seed}\0{group}".encode("utf-8", "surrogateescape")).digest()
 
@@ -83,7 +96,7 @@ def at_most(rows: list[Row], max_images: int, seed: int) -> list[Row]:
             sizes[row.group] = sizes.get(row.group, 0) + 1
     kept: set[str] = set()
     left = max_images
-    for group in sorted(sizes, key=lambda group: _dice(group, seed)):
+    for group in sorted(sizes, key=lambda group: _lot(group, seed)):
         if sizes[group] <= left:
             kept.add(group)
             left -= sizes[group]

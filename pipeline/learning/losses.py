@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.learning.loss_texts import parse_loss
+from pipeline.knobs.loss_texts import parse_loss
 from pipeline.learning.training import Loss
 from pipeline.ops.distances import signed_distance
 
@@ -136,18 +136,10 @@ def boundary(logits: Tensor, targets: Tensor, numbers: LossNumbers) -> Tensor:
     return (logits.sigmoid() * torch.from_numpy(distances).view_as(targets).to(logits)).mean()
 
 
-LOSSES: dict[str, Term] = {
-    "bce": bce,
-    "weighted_bce": weighted_bce,
-    "balanced_bce": balanced_bce,
-    "weighted_mean_bce": weighted_mean_bce,
-    "focal": focal,
-    "dice": dice,
-    "dice_per_image": dice_per_image,
-    "soft_iou": soft_iou,
-    "lovasz": lovasz,
-    "boundary": boundary,
-}
+_TERMS = (
+    *(bce, weighted_bce, balanced_bce, weighted_mean_bce, focal, dice, dice_per_image, soft_iou, lovasz, boundary),
+)
+LOSSES: dict[str, Term] = {term.__name__: term for term in _TERMS}
 
 
 def segmenter_loss(

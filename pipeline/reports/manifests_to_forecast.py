@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Training:
-    """`network` is what decides its speed: the network, its options, batch, machine … as one text."""
+    """`network` is what decides its speed: the network, its options, batch, machine … as one text; `alike` the same
+    without the number of threads, for a rough guess."""
 
     name: str  # of the network, for people
     network: str
     samples_per_epoch: int  # 0: not known yet
     epochs: int
+    alike: str = ""
 
     @property
     def samples(self) -> int:
@@ -26,6 +28,7 @@ class Forecast:
     trainings: int
     seconds: float  # of those that can be told
     unknown: tuple[str, ...]  # names of the networks of the others
+    rough: tuple[str, ...]  # names of those that were trained with another number of threads only
 
 
 def forecast(ahead: Iterable[Training], past: Iterable[tuple[Training, float]]) -> Forecast:
@@ -33,11 +36,19 @@ def forecast(ahead: Iterable[Training], past: Iterable[tuple[Training, float]]) 
 
     The median, because a training that was resumed has told the seconds of its last part only.
     """
-    rates: dict[str, list[float]] = {}
+    exact: dict[str, list[float]] = {}
+    rough: dict[str, list[float]] = {}
     for training, seconds in past:
         if training.samples and seconds > 0:
-            rates.setdefault(training.network, []).append(training.samples / seconds)
+            rate = training.samples / seconds
+            exact.setdefault(training.network, []).append(rate)
+            rough.setdefault(training.alike, []).append(rate)
     every = list(ahead)
-    known = [training for training in every if training.samples and training.network in rates]
-    seconds = sum(training.samples / statistics.median(rates[training.network]) for training in known)
-    return Forecast(len(every), seconds, tuple(training.name for training in every if training not in known))
+    rates = [exact.get(each.network) or rough.get(each.alike) if each.samples else None for each in every]
+    pairs = list(zip(every, rates, strict=True))
+    return Forecast(
+        len(every),
+        sum(each.samples / statistics.median(found) for each, found in pairs if found),
+        tuple(each.name for each, found in pairs if not found),
+        tuple(each.name for each, found in pairs if found and each.network not in exact),
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.ops.metrics import DEFINITIONS
+from pipeline.ops.other_papers_scores import DEFINITIONS
 from pipeline.reports.tables_text import markdown
 
 METRICS = ("pixel_f1", "ods", "region_f1", "miou")

@@ -10,21 +10,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.knobs import TuneLabelsKnobs
-from pipeline.ops.scores import ScoreSheet
+from pipeline.knobs import CrfSearchKnobs, TuneLabelsKnobs
+from pipeline.ops.ods_ois_ap import ScoreSheet
 
-Choice = tuple[int, float, float, int]  # window_px, cam_weight, localization_threshold, erosion_iterations
+Combination = tuple[int, float, float, int]  # window_px, cam_weight, localization_threshold, erosion_iterations
 NAMES = ("window_px", "cam_weight", "localization_threshold", "erosion_iterations")
 
 
-def choices(knobs: TuneLabelsKnobs) -> list[Choice]:
+def combinations(knobs: TuneLabelsKnobs) -> list[Combination]:
     """Every combination, in the order of the settings."""
     return list(
         itertools.product(knobs.windows_px, knobs.cam_weights, knobs.localization_thresholds, knobs.erosion_iterations)
     )
 
 
-def draw(names: list[str], knobs: TuneLabelsKnobs) -> list[str]:
+def draw(names: list[str], knobs: TuneLabelsKnobs | CrfSearchKnobs) -> list[str]:
     """The images that are searched on: drawn with the seed, without replacement, in their own order."""
     if len(names) <= knobs.images:
         return names
@@ -33,10 +33,10 @@ def draw(names: list[str], knobs: TuneLabelsKnobs) -> list[str]:
 
 
 def search(
-    images: Iterable[tuple[NDArray[np.bool_], Mapping[Choice, NDArray[np.uint8]]]], empty: Any
+    images: Iterable[tuple[NDArray[np.bool_], Mapping[Combination, NDArray[np.uint8]]]], empty: Any
 ) -> list[dict[str, Any]]:
     """One row per combination, the best ODS first; ties go to the combination that the settings name first."""
-    sheets: dict[Choice, ScoreSheet] = {}
+    sheets: dict[Combination, ScoreSheet] = {}
     for mask, labels in images:
         for choice, label in labels.items():
             sheets.setdefault(choice, ScoreSheet(empty=empty)).add(label, mask)
@@ -50,9 +50,9 @@ def as_table(rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def labels_of(
     dark_by_window: Mapping[int, NDArray[np.bool_]],
-    options: list[Choice],
+    options: list[Combination],
     labeller: Callable[[NDArray[np.bool_], Mapping[str, Any]], NDArray[np.uint8]],
-) -> dict[Choice, NDArray[np.uint8]]:
+) -> dict[Combination, NDArray[np.uint8]]:
     """The label of one image for every combination."""
     return {
         choice: labeller(dark_by_window[choice[0]], dict(zip(NAMES[1:], choice[1:], strict=True))) for choice in options

@@ -11,10 +11,10 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from tasks.core import files
 from tasks.core.errors import StageError
@@ -23,12 +23,41 @@ MANIFEST = "manifest.json"
 KEY_CHARS = 12
 
 
-def canonical(value: Any) -> str:
+class Identity(TypedDict):
+    """What decides an entry's bytes; its key is the checksum of this."""
+
+    stage: str
+    version: int
+    axes: dict[str, str]
+    knobs: dict[str, object]
+    upstream: dict[str, str]  # role → key
+    fingerprint: str
+
+
+class Manifest(Identity):
+    """What an entry says of itself."""
+
+    key: str
+    dataset: str
+    upstream_entries: dict[str, str]  # role → folder/name
+    result: str
+    seconds: float
+    created: str
+    execution: dict[str, object]
+    argv: list[str]
+    host: str
+    python: str
+    packages: dict[str, str]
+    git: str
+    files: dict[str, files.Record]
+
+
+def canonical(value: object) -> str:
     """The one JSON text of a value: sorted, without blanks, floats as Python prints them."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def key_of(identity: dict[str, Any]) -> str:
+def key_of(identity: Identity) -> str:
     return hashlib.sha256(canonical(identity).encode()).hexdigest()
 
 
@@ -53,8 +82,8 @@ class Entry:
     def manifest_path(self) -> Path:
         return self.folder / MANIFEST
 
-    def manifest(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads(self.manifest_path.read_bytes())
+    def manifest(self) -> Manifest:
+        loaded: Manifest = json.loads(self.manifest_path.read_bytes())
         return loaded
 
     def damage(self) -> str:
@@ -89,10 +118,10 @@ class Entry:
     def checked(self, name: str) -> Path:
         """The path of a file of this entry after comparing its checksum; a damaged entry is moved aside."""
         path = self.folder / name
-        expected = self.manifest()["files"].get(name, {}).get("sha256")
-        if expected is None:
+        record = self.manifest()["files"].get(name)
+        if record is None:
             raise StageError(f"{self.folder} has no file {name}; run the same command again after Invalidate")
-        if files.sha256(path) != expected:
+        if files.sha256(path) != record["sha256"]:
             aside = set_aside(self)
             raise StageError(f"{path} is damaged; it was moved to {aside}: run the same command again")
         return path
@@ -121,7 +150,7 @@ class Draft:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def commit(self, manifest: dict[str, Any]) -> None:
+    def commit(self, manifest: Manifest) -> None:
         """Manifest last, everything flushed, one rename, parent flushed."""
         chaos(self.stage, "before-manifest")
         names = sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
@@ -139,10 +168,22 @@ class Draft:
         chaos(self.stage, "after-rename")
 
 
+def entries(folder: Path) -> list[tuple[Entry, Manifest]]:
+    """The readable entries of a stage's folder, oldest first."""
+    found = []
+    for path in sorted(folder.glob(f"[!.]*/{MANIFEST}")):
+        try:
+            manifest = Entry(path.parent, "").manifest()
+            found.append((str(manifest["created"]), manifest["key"], Entry(path.parent, manifest["key"]), manifest))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a damaged entry is Verify's business
+    return [(entry, manifest) for _, _, entry, manifest in sorted(found, key=lambda item: item[:2])]
+
+
 @contextlib.contextmanager
-def locked(entry: Entry, say: Any) -> Iterator[None]:
-    """Holds the entry's lock; the kernel frees it at any death of this process."""
-    path = entry.folder.with_name(f".lock-{entry.name}")
+def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Holds the lock of a folder to be; the kernel frees it at any death of this process."""
+    path = _lock_of(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as stream:
         try:
@@ -158,9 +199,13 @@ def locked(entry: Entry, say: Any) -> Iterator[None]:
         yield
 
 
-def is_locked(entry_folder: Path) -> bool:
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(f".lock-{folder.name}")
+
+
+def is_locked(folder: Path) -> bool:
     """Whether some living process holds the lock of an entry."""
-    path = entry_folder.with_name(f".lock-{entry_folder.name}")
+    path = _lock_of(folder)
     if not path.exists():
         return False
     with path.open("a", encoding="utf-8") as stream:
@@ -183,15 +228,14 @@ def open_draft(entry: Entry, stage: str, *, resumable: bool) -> Draft:
     return Draft(folder, entry, stage)
 
 
-def say_os_error(error: OSError, folder: Path, needed: int) -> str:
-    """One sentence for what the disk refused."""
+def say_os_error(error: OSError, folder: Path, usual: int = 0) -> str:
+    """One sentence for what the disk refused; `usual` bytes is what an entry of its kind takes."""
     place = error.filename or folder
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = shutil.disk_usage(folder if folder.exists() else folder.parent).free
-        return (
-            f"no space left on {place}: needed about {needed / 1e6:.1f} MB more, free {free / 1e6:.1f} MB; "
-            "free some and run the same command again"
-        )
+        needed = max(usual, getattr(error, "needed", 0))
+        told = f"needed about {needed / 1e6:.1f} MB more, " if needed else ""
+        return f"no space left on {place}: {told}free {free / 1e6:.1f} MB; free some and run the same command again"
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"cannot write to {place}; make it writable, or set HAIRLINE_OUTPUTS to a folder that is"
     return f"{place}: {error.strerror or error}; run the same command again when that is mended"
@@ -208,7 +252,7 @@ def check_writable(outputs: Path) -> None:
         with contextlib.suppress(OSError):
             probe.unlink(missing_ok=True)
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StageError(say_os_error(error, outputs, 1)) from None
+            raise StageError(say_os_error(error, outputs)) from None
         raise StageError(
             f"cannot write to {outputs}/ ({error.strerror}); make it writable, or set HAIRLINE_OUTPUTS"
         ) from None

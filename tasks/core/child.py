@@ -11,11 +11,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
-from typing import Any
+from collections.abc import Callable
 
 from tasks.core.errors import HairlineError, StageError
 
@@ -24,7 +20,6 @@ _HEAVY = ("torch", "torchvision", "cv2", "numba", "pandas")
 _POLL_S = 0.02
 _PIPE_BYTES = 60_000  # what a pipe holds although nobody reads it yet
 _FAILED, _UNEXPECTED = 1, 2
-_work: Callable[[int], Any] | None = None  # handed to forked workers by memory, not by pickle
 
 
 def die_with_parent() -> None:
@@ -113,30 +108,3 @@ def _judge(name: str, code: int, message: str, time_limit_s: float) -> None:
         raise StageError(f"{name} was killed by signal {-code}{hint}; the same command goes on where it stopped")
     if code != 0:
         raise StageError(f"{name}: {message or f'ended with exit code {code} and without a result'}")
-
-
-def _call(index: int) -> Any:
-    if _work is None:
-        raise StageError("a worker process was started without work; run the same command again")
-    return _work(index)
-
-
-def in_processes(work: Callable[[int], Any], count: int, processes: int) -> Iterable[Any]:
-    """`work(0), work(1), …` in order, in forked worker processes; the work must not rely on what ran before it."""
-    global _work
-    if processes == 1 or count <= 1:
-        yield from map(work, range(count))
-        return
-    _work = work
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pool = ProcessPoolExecutor(min(processes, count), get_context("fork"), die_with_parent)
-            with pool:
-                yield from pool.map(_call, range(count))
-    except BrokenProcessPool:
-        raise StageError(
-            "a worker process was killed (out of memory?); lower [Execution] processes and run the same command again"
-        ) from None
-    finally:
-        _work = None

@@ -2,84 +2,130 @@
 
 from __future__ import annotations
 
-import itertools
-import sys
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import luigi
+from luigi.cmdline_parser import CmdlineParser
 from luigi.task_register import Register
 
 from pipeline import knobs
-from tasks.core import settings
-from tasks.core.errors import SettingsError, nearest
+from pipeline.knobs.ranges import nearest
+from tasks.core.errors import SettingsError
+from tasks.core.settings import Experiment, known, parse
+
+Groups = Mapping[str, Sequence[str]]  # what is offered → the tasks that a user may name
 
 
-def is_luigi(argv: list[str]) -> bool:
+def is_luigi(argv: Sequence[str]) -> bool:
     """Whether this process was started as `luigi --module tasks …`."""
-    return Path(argv[0]).name in ("luigi", "luigi.exe") and "tasks" in _values(argv, "--module")
+    pairs = list(zip(argv, [*argv[1:], ""], strict=True))
+    named = ("--module", "tasks") in pairs or "--module=tasks" in argv
+    return Path(argv[0]).name in ("luigi", "luigi.exe") and named
 
 
-def _values(argv: list[str], flag: str) -> list[str]:
-    """All values of a flag, given as `--flag value` or `--flag=value`."""
-    pairs = [following for given, following in zip(argv, [*argv[1:], ""], strict=True) if given == flag]
-    return pairs + [item.split("=", 1)[1] for item in argv if item.startswith(f"{flag}=")]
+@dataclass(frozen=True)
+class _Flag:
+    """An option: of which task it is a parameter."""
+
+    task: str
+    name: str
+    parameter: luigi.Parameter[str]
+
+    @property
+    def is_switch(self) -> bool:
+        return isinstance(self.parameter, luigi.BoolParameter)
+
+    def schema(self) -> type | None:
+        """The settings section whose knob it is."""
+        schema = knobs.SECTIONS.get(self.task)
+        return schema if schema and self.name in knobs.fields(schema) else None
 
 
-def check(argv: list[str]) -> None:
-    """Raises a SettingsError for an unknown task, option, data set, recipe, or a value out of range."""
-    flags = {f"--{_dashed(name if bare else f'{task}_{name}')}": (task, name) for task, bare, name, _ in _parameters()}
-    tasks = {name for name in Register.task_names() if name[0].isupper()}
-    root = _root(argv, tasks, flags)
-    own = {f"--{_dashed(name)}": (root, name) for task, _, name, _ in _parameters() if task == root}
-    given: dict[str, dict[str, str]] = {}
-    for flag, value in _options(argv):
-        if flag not in flags and flag not in own:
-            raise SettingsError(f"there is no option {flag}; {nearest(flag, [*flags, *own])}")
-        section, key = own.get(flag) or flags[flag]
-        if section in knobs.SECTIONS and key in knobs.fields(knobs.SECTIONS[section]):
-            settings.parse(section, key, value)
-            given.setdefault(section, {})[key] = value
-    _check_experiment(argv, given)
+@contextlib.contextmanager
+def root_task(argv: Sequence[str], groups: Groups) -> Iterator[luigi.Task]:
+    """The task that is asked for, while all that the command line says of it and of others is in force.
+
+    Raises a SettingsError for an unknown task, option, data set, recipe, or a value out of range.
+    """
+    words = list(argv[1:])
+    root = _root(words, groups)
+    flags = _flags(root)
+    given = _options(words, flags, root)
+    _check_values(root, flags, given)
+    try:
+        with CmdlineParser.global_instance(words, allow_override=True) as parser:
+            yield parser.get_task_obj()
+    except luigi.parameter.ParameterException as error:
+        raise SettingsError(str(error)) from error
 
 
-def _parameters() -> list[tuple[str, bool, str, object]]:
-    return list(Register.get_all_params())
+def _flags(root: str) -> dict[str, _Flag]:
+    """All options; those of the root also under their short names."""
+    found = {}
+    for task, bare, name, parameter in Register.get_all_params():
+        flag = _Flag(task, name, parameter)
+        found[f"--{(name if bare else f'{task}_{name}').replace('_', '-')}"] = flag
+        if task == root:
+            found[f"--{name.replace('_', '-')}"] = flag
+    return found
 
 
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")
+def _root(words: Sequence[str], groups: Groups) -> str:
+    """The first word that is neither an option nor an option's value."""
+    flags, tasks = _flags(""), [name for names in groups.values() for name in names]
+    for word, is_bare in _marked(words, flags):
+        if is_bare:
+            if word not in tasks:
+                raise SettingsError(f"there is no task {word!r}; {nearest(word, tasks)}")
+            return word
+    listed = "".join(f"\n  {what + ':':<14} {', '.join(names)}" for what, names in groups.items())
+    raise SettingsError(f"no task is named; start with: luigi --module tasks RunAll --dataset demo{listed}")
 
 
-def _options(argv: list[str]) -> Iterator[tuple[str, str]]:
-    """(flag, value) of every option; the value is '' for a switch."""
-    for given, following in zip(argv, [*argv[1:], ""], strict=True):
-        if given.startswith("--") and given not in ("--help", "--help-all"):
-            flag, equals, value = given.partition("=")
-            yield flag, value if equals else following
+def _marked(words: Sequence[str], flags: Mapping[str, _Flag]) -> Iterator[tuple[str, bool]]:
+    """Every word, and whether it stands for itself: it is neither an option nor the value of the one before it."""
+    value_follows = False
+    for word in words:
+        is_option = word.startswith("--")
+        yield word, not is_option and not value_follows
+        flag = flags.get(word)
+        value_follows = is_option and "=" not in word and not (flag and flag.is_switch)
 
 
-def _root(argv: list[str], tasks: set[str], flags: dict[str, tuple[str, str]]) -> str:
-    """The task that is asked for: the first word that is neither an option nor an option's value."""
-    for previous, word in itertools.pairwise(argv):
-        takes_value = previous.startswith("--") and "=" not in previous and previous != "--local-scheduler"
-        if word.startswith("-") or takes_value:
-            continue
-        if word not in tasks:
-            raise SettingsError(f"there is no task {word!r}; {nearest(word, tasks)}")
-        return word
-    if any(word in ("--help", "--help-all") for word in argv):
-        return ""
-    raise SettingsError(f"no task is named; known: {', '.join(sorted(tasks))}")
+def _options(words: Sequence[str], flags: Mapping[str, _Flag], root: str) -> dict[str, str]:
+    """Flag → value of every option; the value is '' for a switch."""
+    found: dict[str, str] = {}
+    bare = [word for word, is_bare in _marked(words, flags) if is_bare]
+    if len(bare) > 1:
+        hint = f"did you mean --dataset {bare[1]}?" if bare[1] in known("dataset") else f"{root} takes options only"
+        raise SettingsError(f"{bare[1]!r} is neither an option nor the value of one; {hint}")
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word.startswith("--"):
+            flag, equals, value = word.partition("=")
+            if flag not in flags:
+                raise SettingsError(f"there is no option {flag}; {nearest(flag, flags)}")
+            found[flag] = value if equals else "" if flags[flag].is_switch else following
+    return found
 
 
-def _check_experiment(argv: list[str], given: dict[str, dict[str, str]]) -> None:
-    """The settings of the named data set, all of them, whichever stage will need them."""
-    dataset, recipe, variant = (next(iter(_values(argv, f"--{name}")), "") for name in ("dataset", "recipe", "variant"))
-    if dataset or "--dataset" in argv:
-        for section in knobs.SECTIONS:
-            settings.resolve(section, dataset, recipe, variant, given.get(section, {}))
-
-
-def stop_with(error: SettingsError) -> None:
-    print(f"error: {error}", file=sys.stderr, flush=True)
-    raise SystemExit(2)
+def _check_values(root: str, flags: Mapping[str, _Flag], given: Mapping[str, str]) -> None:
+    """What must be there, and the settings of the named data set, all of them, whichever stage will need them."""
+    for name, parameter in Register.get_task_cls(root).get_params():
+        flag = f"--{name.replace('_', '-')}"
+        if flag not in given and not parameter.has_task_value(root, name):
+            allowed = ", ".join(known("dataset")) if name == "dataset" else parameter.description
+            raise SettingsError(f"{root} needs {flag}; allowed: {allowed}")
+    texts: dict[type, dict[str, str]] = {schema: {} for schema in knobs.SECTIONS.values()}
+    for flag, value in given.items():
+        schema = flags[flag].schema()
+        if schema:
+            parse(flags[flag].task, flags[flag].name, value)
+            texts[schema][flags[flag].name] = value
+    if "--dataset" in given:
+        named = (given.get(f"--{name}", "") for name in ("dataset", "recipe", "variant"))
+        experiment = Experiment(*named)
+        for schema, told in texts.items():
+            experiment.resolve(schema, told)

@@ -11,14 +11,16 @@ import time
 import traceback
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import luigi
 
 from tasks.core.errors import HairlineError
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 _PLAIN_EVERY_S = 5.0
-_BAR_EVERY_S = 0.1
-_BAR_CELLS = 24
 _NAME_CELLS = 14
 _TOLD_BY_LUIGI = re.compile(r"tasks\.[\w.]+Error: (.*)", re.DOTALL)
 
@@ -47,40 +49,37 @@ class Progress:
         self.started = self.shown = time.monotonic()
         self.first = 0
         # bars of two worker processes would overwrite each other
-        self.bar = sys.stderr.isatty() and multiprocessing.parent_process() is None
-        self.dirty = False
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self.shown < (_BAR_EVERY_S if self.bar else _PLAIN_EVERY_S) and not (self.bar and done == total):
-            return
-        self.shown = now
-        rate = (done - self.first) / max(now - self.started, 1e-9)
-        left = duration((total - done) / rate) if rate > 0 else "?"
-        text = f"{self.label}{done:,}/{total:,}  {rate:,.1f} {self.unit}/s  {left} left"
-        self._show(text, done / max(total, 1))
+        self.on_terminal = sys.stderr.isatty() and multiprocessing.parent_process() is None
+        self.bar: tqdm[None] | None = None
 
     def start_at(self, done: int) -> None:
         """Steps that were already there do not count for the rate."""
         self.first = done
 
-    def _show(self, text: str, share: float) -> None:
-        if not self.bar:
-            say(self.stage, text)
-            return
-        filled = round(share * _BAR_CELLS)
-        bar = "█" * filled + "·" * (_BAR_CELLS - filled)
-        sys.stderr.write(f"\r\033[K{self.stage:<{_NAME_CELLS}} {bar} {text}")
-        sys.stderr.flush()
-        self.dirty = True
+    def __call__(self, done: int, total: int) -> None:
+        if self.on_terminal:
+            self._draw(done, total)
+        elif time.monotonic() - self.shown >= _PLAIN_EVERY_S:
+            self.shown = time.monotonic()
+            rate = (done - self.first) / max(self.shown - self.started, 1e-9)
+            left = duration((total - done) / rate) if rate > 0 else "?"
+            say(self.stage, f"{self.label}{done:,}/{total:,}  {rate:,.1f} {self.unit}/s  {left} left")
+
+    def _draw(self, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if self.bar is None:
+            self.bar = tqdm(total=total, initial=self.first, unit=f" {self.unit}", leave=False, dynamic_ncols=True)
+        self.bar.total = total
+        self.bar.set_description(f"{self.stage:<{_NAME_CELLS}} {self.label}".rstrip(), refresh=False)
+        self.bar.update(done - self.bar.n)
 
     def __enter__(self) -> Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.dirty:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+        if self.bar is not None:
+            self.bar.close()
 
 
 class _OurWords(logging.Filter):
@@ -126,9 +125,18 @@ def host() -> str:
 
 def processor() -> str:
     """The processor's own name where the system tells it."""
+    return _about_processor("model name") or "processor unknown"
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this processor computes in bfloat16 and need not imitate it; True where the system does not tell."""
+    flags = (_about_processor("flags") or _about_processor("Features")).split()
+    return not flags or any(flag.startswith("avx512") or flag == "bf16" for flag in flags)
+
+
+def _about_processor(name: str) -> str:
     try:
         with Path("/proc/cpuinfo").open(encoding="utf-8") as lines:
-            names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+            return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(name)), "")
     except OSError:
-        return "processor unknown"
-    return names[0] if names else "processor unknown"
+        return ""

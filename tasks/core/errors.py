@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+from pipeline.knobs.ranges import nearest
 
 
 class HairlineError(Exception):
@@ -18,11 +19,7 @@ class StageError(HairlineError):
     """A stage that could not finish."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A clause that helps with a misspelt name: the nearest known one, or all of them."""
-    names = sorted(known)
-    lowered = {known_name.lower(): known_name for known_name in names}
-    close = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {lowered[close[0]]}?"
-    return f"known: {', '.join(names)}"
+def one_of(value: str, allowed: Iterable[str], what: str) -> None:
+    """A check of an axis: one sentence with the nearest allowed name."""
+    if value not in allowed:
+        raise SettingsError(f"there is no {what} {value!r}; {nearest(value, allowed)}")

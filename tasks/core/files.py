@@ -1,4 +1,4 @@
-"""All reading and writing of images, masks, maps, tables and weights; each file appears whole or not at all."""
+"""Reading and writing of the project's own files: maps, masks, tables, weights; each appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,18 +7,33 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.ops.types import Pixels
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
 PARTIAL = ".partial"
+Row = dict[str, object]  # of a table, by the names of its columns
+
+
+class Record(TypedDict):
+    """What a manifest knows of a file."""
+
+    size: int
+    sha256: str
+
+
+def snake(name: str) -> str:
+    """ThresholdMaps → threshold_maps."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
 
 
 def sha256(path: Path) -> str:
@@ -26,7 +41,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def record(path: Path) -> dict[str, Any]:
+def record(path: Path) -> Record:
     """Size and checksum of a file that is flushed to the disk first."""
     flush(path)
     return {"size": path.stat().st_size, "sha256": sha256(path)}
@@ -53,8 +68,25 @@ def whole(path: Path) -> Iterator[Path]:
         raise
 
 
+class RefusedWriteError(OSError):
+    """A write that the disk refused, with the bytes that the file would have."""
+
+    needed: int = 0
+
+
+@contextlib.contextmanager
+def _counted(size: Callable[[], int]) -> Iterator[None]:
+    """A disk's refusal is told with the size of what it refused."""
+    try:
+        yield
+    except OSError as error:
+        refused = RefusedWriteError(error.errno, error.strerror, error.filename)
+        refused.needed = size()
+        raise refused from error
+
+
 def write_bytes(path: Path, content: bytes) -> None:
-    with whole(path) as partial:
+    with whole(path) as partial, _counted(lambda: len(content)):
         partial.write_bytes(content)
 
 
@@ -62,7 +94,7 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -75,13 +107,31 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     write_text(path, table.to_csv(index=False, lineterminator="\n", na_rep="nan"))
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def write_rows(path: Path, rows: Iterable[Row], columns: list[str] | None = None) -> None:
+    """The columns are named where there may be no rows."""
     import pandas as pd
 
+    write_table(path, pd.DataFrame(list(rows), columns=columns))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table without columns is an empty one."""
+    import pandas as pd
+
+    if path.stat().st_size <= 1:
+        return pd.DataFrame()
     return pd.read_csv(path, keep_default_na=False, na_values=["nan"])
 
 
-def write_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+def rows_of(table: pd.DataFrame) -> list[Row]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def read_rows(path: Path) -> list[Row]:
+    return rows_of(read_table(path))
+
+
+def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
     stream = io.BytesIO()
     np.savez(stream, allow_pickle=False, **arrays)
     write_bytes(path, stream.getvalue())
@@ -92,7 +142,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         return {name: loaded[name] for name in loaded.files}
 
 
-def write_array(path: Path, array: NDArray[Any]) -> None:
+def write_array(path: Path, array: NDArray[np.generic]) -> None:
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=False)
     write_bytes(path, stream.getvalue())
@@ -103,11 +153,16 @@ def read_array(path: Path) -> NDArray[Any]:
     return loaded
 
 
-def write_png(path: Path, image: NDArray[Any]) -> None:
+def write_map(path: Path, image: NDArray[np.generic]) -> None:
+    """As the name says: .npy as it is, .png as a picture."""
+    (write_png if path.suffix == ".png" else write_array)(path, image)
+
+
+def write_png(path: Path, image: NDArray[np.generic]) -> None:
     """uint8 H×W or H×W×3 RGB, uint16 H×W, or bool H×W (as 0 and 255)."""
     import cv2
 
-    pixels = image.astype(np.uint8) * np.uint8(255) if image.dtype == np.bool_ else image
+    pixels: NDArray[Any] = image.astype(np.uint8) * np.uint8(255) if image.dtype == np.bool_ else image
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
     done, encoded = cv2.imencode(".png", bgr)
     if not done:
@@ -115,7 +170,7 @@ def write_png(path: Path, image: NDArray[Any]) -> None:
     write_bytes(path, encoded.tobytes())
 
 
-def read_png(path: Path) -> NDArray[Any]:
+def read_png(path: Path) -> Pixels:
     """A grey PNG of our own, as uint8 or uint16 H×W."""
     import cv2
 
@@ -123,7 +178,8 @@ def read_png(path: Path) -> NDArray[Any]:
     image = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
     if image is None:
         raise ValueError(f"{path} cannot be read as PNG; run Verify, then the same command again")
-    return np.asarray(image)
+    found: NDArray[Any] = np.asarray(image)
+    return found
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
@@ -154,8 +210,31 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     import torch
 
     with whole(path) as partial:
-        torch.save(dict(state), partial)
+        with _counted(lambda: _size_of(state)), partial.open("wb") as stream:
+            try:
+                torch.save(dict(state), stream)
+            except RuntimeError as error:  # what torch makes of a disk's refusal
+                raise error.__context__ or error from None
         flush(partial)
+
+
+def _size_of(state: Mapping[str, Any]) -> int:
+    """Bytes of a checkpoint, without writing it anywhere."""
+    import torch
+
+    counter = _Counter()
+    torch.save(dict(state), counter)
+    return counter.size
+
+
+class _Counter(io.BytesIO):
+    """Takes what is written, and keeps its size only."""
+
+    size = 0
+
+    def write(self, content: Any) -> int:
+        self.size += len(content)
+        return len(content)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:

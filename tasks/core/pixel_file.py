@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
+import itertools
 import math
 import mmap
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Generic, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.core import child
+from tasks.core.workers import Place, Workers
 
 Image = NDArray[np.uint8]
+Shape = tuple[int, ...]
+ItemT = TypeVar("ItemT")
+ItemIn = TypeVar("ItemIn", contravariant=True)
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where an array lies in the file."""
+class PixelJob(Protocol[ItemIn]):
+    """What makes the image of an item, and tells its shape before."""
 
-    offset: int
-    shape: tuple[int, ...]
+    def shape(self, item: ItemIn) -> Shape: ...
+
+    def open(self, place: Place) -> Callable[[ItemIn], Image]: ...
+
+
+def offsets(shapes: Sequence[Shape]) -> list[int]:
+    """Where each image begins, and where the last one ends."""
+    return list(itertools.accumulate(map(math.prod, shapes), initial=0))
 
 
 class Pixels(Sequence[Image]):
     """Read-only views. A mapping lives as long as the view that was asked for, so that only images in use count as
     memory of the process; how much of the file stays in the machine's memory is up to the kernel."""
 
-    def __init__(self, descriptor: int, places: list[Place]) -> None:
+    def __init__(self, descriptor: int, shapes: Sequence[Shape]) -> None:
         self._descriptor = descriptor
-        self._places = places
+        self._places = list(zip(offsets(shapes), shapes, strict=False))
 
     def __len__(self) -> int:
         return len(self._places)
@@ -45,47 +52,69 @@ class Pixels(Sequence[Image]):
     def __getitem__(self, index: slice) -> list[Image]: ...
     def __getitem__(self, index: int | slice) -> Image | list[Image]:
         if isinstance(index, slice):
-            return [self._view(place) for place in self._places[index]]
-        return self._view(self._places[index])
+            return [self._view(*place) for place in self._places[index]]
+        return self._view(*self._places[index])
 
-    def _view(self, place: Place) -> Image:
-        before = place.offset % mmap.ALLOCATIONGRANULARITY  # mappings begin at pages, images anywhere
-        size = math.prod(place.shape)
-        mapping = mmap.mmap(self._descriptor, before + size, access=mmap.ACCESS_READ, offset=place.offset - before)
-        return np.frombuffer(mapping, np.uint8, size, before).reshape(place.shape)
+    def _view(self, offset: int, shape: Shape) -> Image:
+        before = offset % mmap.ALLOCATIONGRANULARITY  # mappings begin at pages, images anywhere
+        size = math.prod(shape)
+        mapping = mmap.mmap(self._descriptor, before + size, access=mmap.ACCESS_READ, offset=offset - before)
+        return np.frombuffer(mapping, np.uint8, size, before).reshape(shape)
 
 
-@contextlib.contextmanager
-def decoded(
+class Chosen(Sequence[Image]):
+    """Images of several sequences, in an order of their own."""
+
+    def __init__(self, sources: Sequence[Sequence[Image]], places: Sequence[tuple[int, int]]) -> None:
+        self._sources, self._places = sources, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Image]: ...
+    def __getitem__(self, index: int | slice) -> Image | list[Image]:
+        if isinstance(index, slice):
+            return [self._sources[source][place] for source, place in self._places[index]]
+        source, place = self._places[index]
+        return self._sources[source][place]
+
+
+def write(
     path: Path,
-    load: Callable[[int], Image],
-    count: int,
-    processes: int,
+    job: PixelJob[ItemT],
+    items: Sequence[ItemT],
+    workers: Workers,
     progress: Callable[[int, int], None],
-) -> Iterator[Pixels]:
-    """`load(0) … load(count − 1)`, each called once, by several processes; the file is gone afterwards."""
-
-    def keep(index: int) -> Place:
-        return _append(path, load(index))
-
-    try:
-        path.write_bytes(b"")
-        places = []
-        for place in child.in_processes(keep, count, processes):
-            places.append(place)
-            progress(len(places), count)
-        with path.open("rb") as stream:
-            yield Pixels(stream.fileno(), places)
-    finally:
-        path.unlink(missing_ok=True)
+) -> None:
+    """The image of every item, each made once, by several processes, behind each other in one file."""
+    shapes = [job.shape(item) for item in items]
+    *starts, size = offsets(shapes)
+    with path.open("wb") as stream:
+        stream.truncate(size)
+    placed = list(zip(items, starts, strict=True))
+    for done, _ in enumerate(workers.map(PlacedJob(job, path), placed), start=1):
+        progress(done, len(items))
 
 
-def _append(path: Path, array: Image) -> Place:
-    """Writes the array behind what is there; the lock keeps other processes from writing into it."""
-    if array.dtype != np.uint8:
-        raise TypeError(f"an image of {array.dtype}; allowed: uint8")
-    with path.open("ab") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        offset = stream.seek(0, os.SEEK_END)
-        stream.write(np.ascontiguousarray(array).data)
-    return Place(offset, array.shape)
+@dataclass(frozen=True)
+class PlacedJob(Generic[ItemT]):
+    """A job whose image is written at its place in a file."""
+
+    job: PixelJob[ItemT]
+    path: Path
+
+    def open(self, place: Place) -> Callable[[tuple[ItemT, int]], None]:
+        work = self.job.open(place)
+
+        def write(placed: tuple[ItemT, int]) -> None:
+            item, start = placed
+            image, shape = np.ascontiguousarray(work(item)), self.job.shape(item)
+            if image.dtype != np.uint8 or image.shape != shape:
+                raise TypeError(f"an image of {image.dtype} {image.shape}; wanted: uint8 {shape}")
+            with self.path.open("r+b") as stream:
+                os.pwrite(stream.fileno(), image.data, start)
+
+        return write

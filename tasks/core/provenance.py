@@ -1,14 +1,11 @@
-"""What made a result: names, versions, the commit, and the manifests that keep them."""
+"""What made a result: versions and the commit."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import subprocess
-from pathlib import Path
-from typing import Any
 
-from tasks.core import cache, settings
-from tasks.core.cache import Entry
+from tasks.core import settings
 
 _PACKAGES = (
     "torch",
@@ -20,24 +17,6 @@ _PACKAGES = (
     "pydensecrf2",
     "grad-cam",
 )
-
-
-def snake(name: str) -> str:
-    """ThresholdMaps → threshold_maps."""
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
-
-
-def manifests(folder: Path) -> list[dict[str, Any]]:
-    """The readable manifests of all entries in a stage's folder, oldest first."""
-    found = []
-    for path in sorted(folder.glob(f"[!.]*/{cache.MANIFEST}")):
-        entry = Entry(path.parent, "")
-        try:
-            manifest = entry.manifest()
-            found.append((str(manifest["created"]), manifest["key"], {**manifest, "entry": path.parent}))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue  # a damaged entry is Verify's business
-    return [manifest for _, _, manifest in sorted(found, key=lambda item: item[:2])]
 
 
 def package_versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Stage: recipe → key → folder, written in a draft and renamed once."""
+"""Stage: one cached artefact, named by a key that is made of its settings and of the keys above it."""
 
 from __future__ import annotations
 
@@ -7,129 +7,100 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args
 
 import luigi
 
-from pipeline import knobs
-from tasks.core import cache, child, console, settings
-from tasks.core.cache import Draft, Entry
-from tasks.core.errors import SettingsError, StageError, nearest
-from tasks.core.provenance import git_commit, manifests, package_versions, snake
+from pipeline.knobs import ExecutionKnobs, as_dict
+from tasks.core import cache, child, console, parameters, provenance
+from tasks.core.cache import Draft, Entry, Identity, Manifest
+from tasks.core.errors import StageError
+from tasks.core.files import snake
+from tasks.core.settings import Experiment, outputs_folder
 
-SPLITS = ("train", "val", "test")
-StageT = TypeVar("StageT", bound="Stage")
-
-
-class KnobParameter(luigi.Parameter):
-    """A knob on the command line, as text; '' means: as the settings files say."""
-
-    def __init__(self, description: str) -> None:
-        super().__init__(default="", positional=False, description=description)
-
-    def normalize(self, x: Any) -> str:
-        return x if isinstance(x, str) else cache.canonical(x)
-
-    def _warn_on_wrong_param_type(self, param_name: str, param_value: Any) -> None:
-        """Any type is welcome: `normalize` makes texts of them all."""
-
-
-class Choice(luigi.Parameter):
-    """An axis with a list of allowed names; '' is allowed where it is the default: none, or the usual one."""
-
-    def __init__(self, allowed: Iterable[str], what: str, *, default: str | None = None) -> None:
-        self.allowed, self.what, self.blank = tuple(allowed), what, default == ""
-        options: dict[str, Any] = {} if default is None else {"default": default, "positional": False}
-        super().__init__(description="|".join(self.allowed), **options)
-
-    def normalize(self, x: Any) -> str:
-        if not (x == "" and self.blank):
-            one_of(x, self.allowed, self.what)
-        return str(x)
-
-
-def give_knobs(cls: Any, section: str) -> None:
-    """One command-line option for each knob of a section."""
-    for name, annotation in knobs.fields(knobs.SECTIONS[section]).items():
-        if hasattr(cls, name):
-            raise TypeError(f"{section} already has an attribute {name!r}; choose another name for the knob")
-        parameter = KnobParameter(f"{annotation}".replace("typing.", ""))
-        setattr(cls, name, parameter)
-        parameter.__set_name__(cls, name)
+KnobsT = TypeVar("KnobsT", covariant=True)
+StageT = TypeVar("StageT", bound="AnyStage")
 
 
 class Execution(luigi.Config):
     """Device, threads and processes: what may not change results."""
 
 
-give_knobs(Execution, "Execution")
+parameters.give_knobs(Execution, ExecutionKnobs)
 
 
-def given(task: Any, section: str) -> dict[str, str]:
-    """The knobs of a section that the command line sets, as texts."""
-    return {name: getattr(task, name) for name in knobs.fields(knobs.SECTIONS[section]) if getattr(task, name)}
+def execution_of(experiment: Experiment) -> ExecutionKnobs:
+    return experiment.resolve(ExecutionKnobs, parameters.given(Execution(), ExecutionKnobs))
 
 
-class Experiment(luigi.Task):
-    """Whatever is asked about one data set: its name, the recipe ('' = the one it names) and a variant of it."""
+class Stage(luigi.Task, Generic[KnobsT], abc.ABC):
+    """A subclass names the schema of its knobs, its axes, its upstream stages, and how it is made."""
 
-    dataset = luigi.Parameter(description="a file configs/<dataset>.toml")
-    recipe = luigi.Parameter(default="", positional=False, description="a file configs/recipes/<recipe>.toml")
-    variant = luigi.Parameter(default="", positional=False, description="a [variants.<name>] of the settings")
-
-    def sibling(self, cls: type[StageT], **axes: str) -> StageT:
-        """Another stage of the same experiment."""
-        common = {"dataset": self.dataset, "recipe": self.recipe, "variant": self.variant}
-        return cls(**{**common, **axes})
-
-    def first_classifier(self) -> str:
-        """The classifier that is meant where none is named: the first of [Tables] classifiers, '' without any."""
-        classifiers = settings.resolve("Tables", self.dataset, self.recipe, self.variant, {}).classifiers
-        return str(classifiers[0]) if classifiers else ""
-
-    def resolved(self, section: str, task: Any) -> Any:
-        return settings.resolve(section, self.dataset, self.recipe, self.variant, given(task, section))
-
-    @cached_property
-    def execution(self) -> knobs.ExecutionKnobs:
-        resolved: knobs.ExecutionKnobs = self.resolved("Execution", Execution())
-        return resolved
-
-
-class Stage(Experiment, abc.ABC):
-    """One cached artefact. A subclass names its axes, its upstream stages, and how it is made."""
-
+    dataset, recipe, variant = parameters.DATASET, parameters.RECIPE, parameters.VARIANT
+    schema: ClassVar[type]
     version: ClassVar[int] = 1  # raised when results change their meaning
     axis_names: ClassVar[tuple[str, ...]] = ()
     resumable: ClassVar[bool] = False  # whether a draft left by a killed run is worth going on with
     unit: ClassVar[str] = "images"
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if cls.__name__ in knobs.SECTIONS:
-            give_knobs(cls, cls.__name__)
+    def __init_subclass__(cls) -> None:
+        """The schema is the type argument: `class Cams(ImageStage[CamsKnobs])`."""
+        super().__init_subclass__()
+        arguments = [argument for base in getattr(cls, "__orig_bases__", ()) for argument in get_args(base)]
+        if arguments and isinstance(arguments[0], type):
+            cls.schema = arguments[0]
+            parameters.give_knobs(cls, cls.schema)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.settle()
+
+    def settle(self) -> None:
+        """Checks what was asked for, and fills in what was left out."""
 
     @classmethod
     def stage(cls) -> str:
-        return str(cls.__name__)
+        return cls.__name__
 
     @cached_property
-    def knobs(self) -> Any:
-        return self.resolved(self.stage(), self)
+    def experiment(self) -> Experiment:
+        return Experiment(self.dataset, self.recipe, self.variant)
 
-    def significant_knobs(self) -> dict[str, Any]:
+    def sibling(self, cls: type[StageT], **axes: str) -> StageT:
+        """Another stage of the same experiment."""
+        return self.experiment.task(cls, **axes)
+
+    @cached_property
+    def knobs(self) -> KnobsT:
+        resolved: KnobsT = self.experiment.resolve(self.schema, parameters.given(self, self.schema))
+        return resolved
+
+    @cached_property
+    def execution(self) -> ExecutionKnobs:
+        return execution_of(self.experiment)
+
+    def meaning(self) -> int:
+        """The version of what the bytes mean: `version`, unless some settings alone have changed theirs."""
+        return self.version
+
+    def significant_knobs(self) -> dict[str, object]:
         """The knobs that go into the key: all of them, unless a stage knows better."""
-        return knobs.as_dict(self.knobs)
+        return as_dict(self.knobs)
 
-    def upstream(self) -> Mapping[str, Stage]:
+    def upstream(self) -> Mapping[str, AnyStage]:
         """The stages whose entries this one reads, by a name that says which role each plays."""
         return {}
 
-    def requires(self) -> list[Stage]:
-        return list(self.upstream().values())
+    @cached_property
+    def above(self) -> dict[str, AnyStage]:
+        """`upstream`, asked for once."""
+        return dict(self.upstream())
+
+    def requires(self) -> list[AnyStage]:
+        return list(self.above.values())
 
     def fingerprint(self) -> str:
         """Identity of data from outside the cache; '' when there are none."""
@@ -140,13 +111,13 @@ class Stage(Experiment, abc.ABC):
         return {name: str(getattr(self, name)) for name in self.axis_names}
 
     @cached_property
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> Identity:
         return {
             "stage": self.stage(),
-            "version": self.version,
+            "version": self.meaning(),
             "axes": self.axes,
             "knobs": self.significant_knobs(),
-            "upstream": {name: stage.key for name, stage in self.upstream().items()},
+            "upstream": {role: stage.key for role, stage in self.above.items()},
             "fingerprint": self.fingerprint(),
         }
 
@@ -156,21 +127,16 @@ class Stage(Experiment, abc.ABC):
 
     @cached_property
     def entry(self) -> Entry:
-        name = f"{self.dataset}-{self.key[: cache.KEY_CHARS]}"
-        return Entry(settings.outputs_folder() / snake(self.stage()) / name, self.key)
+        return Entry(outputs_folder() / snake(self.stage()) / f"{self.dataset}-{self.short_key}", self.key)
 
     @property
     def short_key(self) -> str:
         return self.key[: cache.KEY_CHARS]
 
-    def title(self) -> str:
-        axes = " · ".join(value for value in self.axes.values() if value)
-        return f"{self.entry.name}" + (f"  {axes}" if axes else "")
-
     def complete(self) -> bool:
         return self.entry.is_complete()
 
-    def output(self) -> list[Any]:
+    def output(self) -> list[luigi.Target]:
         """Nothing for Luigi to look at: `complete` is the judge."""
         return []
 
@@ -185,107 +151,91 @@ class Stage(Experiment, abc.ABC):
         """Fills the draft from the upstream entries; returns the result in a few words."""
 
     def run(self) -> None:
-        cache.check_writable(settings.outputs_folder())
-        child.run_in_child(f"{self.stage()} {self.entry.name}", self._locked_make, self.execution.time_limit_s)
+        cache.check_writable(outputs_folder())
+        name = f"{self.stage()} {self.entry.name}"
+        child.run_in_child(name, lambda: make_under_lock(self), self.execution.time_limit_s)
 
-    def _locked_make(self) -> None:
-        try:
-            with cache.locked(self.entry, self.say):
-                if not self.complete():
-                    self._make_entry()
-        except OSError as error:
-            raise StageError(cache.say_os_error(error, self.entry.folder, self.size_hint())) from error
 
-    def _make_entry(self) -> None:
-        if self.entry.exists():
-            why = self.entry.damage()
-            self.say(
-                f"{self.entry.name} is damaged ({why}); moved to {cache.set_aside(self.entry).name}, computed anew"
-            )
-        self._refuse_changed_data()
-        draft = cache.open_draft(self.entry, self.stage(), resumable=self.resumable)
-        started = time.monotonic()
-        self.say(f"{self.title()}  …")
-        cache.chaos(self.stage(), "start")
-        try:
-            result = self._made(draft)
-            self._refuse_changed_data(draft)
-            cache.chaos(self.stage(), "made")
-            seconds = time.monotonic() - started
-            draft.commit(self._manifest(seconds, result))
-        except OSError:
-            shutil.rmtree(draft.folder, ignore_errors=True)  # the disk needs the space
-            raise
-        self.say(f"{self.title()}  ✓ {result}  ({console.duration(seconds)})")
+AnyStage: TypeAlias = Stage[object]
 
-    def _refuse_changed_data(self, draft: Draft | None = None) -> None:
-        """The key tells of the data as they were when the run was planned, hours ago perhaps."""
-        if self.fingerprint() != self.identity["fingerprint"]:
-            if draft:
-                shutil.rmtree(draft.folder, ignore_errors=True)  # made of both
-            raise StageError(f"{self.stage()}: the data changed while running; run the same command again")
 
-    def _made(self, draft: Draft) -> str:
-        """`make`, with the complaints of the mathematics turned into our own kind of error."""
-        try:
-            return self.make(draft)
-        except StageError:
-            if not self.resumable:
-                shutil.rmtree(draft.folder, ignore_errors=True)
-            raise
-        except (ValueError, FloatingPointError) as error:
+def make_under_lock(stage: AnyStage) -> None:
+    try:
+        with cache.locked(stage.entry.folder, stage.say):
+            if not stage.complete():
+                _make(stage)
+    except OSError as error:
+        raise StageError(cache.say_os_error(error, stage.entry.folder, _size_hint(stage))) from error
+
+
+def _make(stage: AnyStage) -> None:
+    entry = stage.entry
+    if entry.exists():
+        why = entry.damage()
+        stage.say(f"{entry.name} is damaged ({why}); moved to {cache.set_aside(entry).name}, computed anew")
+    _refuse_changed_data(stage)
+    draft = cache.open_draft(entry, stage.stage(), resumable=stage.resumable)
+    started = time.monotonic()
+    stage.say(f"{title(stage)}  …")
+    cache.chaos(stage.stage(), "start")
+    try:
+        result = _made(stage, draft)
+        _refuse_changed_data(stage, draft)
+        cache.chaos(stage.stage(), "made")
+        seconds = time.monotonic() - started
+        draft.commit(_manifest(stage, seconds, result))
+    except OSError:
+        shutil.rmtree(draft.folder, ignore_errors=True)  # the disk needs the space
+        raise
+    stage.say(f"{title(stage)}  ✓ {result}  ({console.duration(seconds)})")
+
+
+def title(stage: AnyStage) -> str:
+    axes = " · ".join(value for value in stage.axes.values() if value)
+    return f"{stage.entry.name}" + (f"  {axes}" if axes else "")
+
+
+def _refuse_changed_data(stage: AnyStage, draft: Draft | None = None) -> None:
+    """The key tells of the data as they were when the run was planned, hours ago perhaps."""
+    if stage.fingerprint() != stage.identity["fingerprint"]:
+        if draft:
+            shutil.rmtree(draft.folder, ignore_errors=True)  # made of both
+        raise StageError(f"{stage.stage()}: the data changed while running; run the same command again")
+
+
+def _made(stage: AnyStage, draft: Draft) -> str:
+    """`make`, with the complaints of the mathematics turned into our own kind of error."""
+    try:
+        return stage.make(draft)
+    except StageError:
+        if not stage.resumable:
             shutil.rmtree(draft.folder, ignore_errors=True)
-            raise StageError(str(error)) from error
-
-    def _manifest(self, seconds: float, result: str) -> dict[str, Any]:
-        return {
-            **self.identity,
-            "key": self.key,
-            "dataset": self.dataset,
-            "upstream_entries": {
-                name: f"{snake(stage.stage())}/{stage.entry.name}" for name, stage in self.upstream().items()
-            },
-            "result": result,
-            "seconds": round(seconds, 3),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "execution": knobs.as_dict(self.execution),
-            "argv": sys.argv,
-            "host": console.host(),
-            "python": platform.python_version(),
-            "packages": package_versions(),
-            "git": git_commit(),
-        }
-
-    def size_hint(self) -> int:
-        """About how many bytes an entry of this stage takes, for the sentence about a full disk."""
-        folder = self.entry.folder.parent
-        sizes = [sum(record["size"] for record in manifest["files"].values()) for manifest in manifests(folder)]
-        return max(sizes, default=1_000_000)
-
-    def for_each(
-        self, names: list[str], output: Callable[[str], str], draft: Draft, work: Callable[[str], None]
-    ) -> None:
-        """`work(name)` for every name whose output is not in the draft yet, in several processes, with progress.
-
-        Each call writes its own files whole, so a killed stage goes on with the images that are missing.
-        """
-        missing = [name for name in names if not (draft.folder / output(name)).exists()]
-        done = len(names) - len(missing)
-        half = len(missing) // 2
-        with self.progress() as progress:
-            progress.start_at(done)
-            steps = child.in_processes(lambda index: work(missing[index]), len(missing), self.processes())
-            for number, _ in enumerate(steps, start=1):
-                if number == max(half, 1):
-                    cache.chaos(self.stage(), "mid")
-                progress(done + number, len(names))
-
-    def processes(self) -> int:
-        """Worker processes of a stage that works image by image."""
-        return self.execution.processes
+        raise
+    except (ValueError, FloatingPointError) as error:
+        shutil.rmtree(draft.folder, ignore_errors=True)
+        raise StageError(str(error)) from error
 
 
-def one_of(value: str, allowed: Iterable[str], what: str) -> None:
-    """A check of an axis: one sentence with the nearest allowed name."""
-    if value not in allowed:
-        raise SettingsError(f"there is no {what} {value!r}; {nearest(value, allowed)}")
+def _manifest(stage: AnyStage, seconds: float, result: str) -> Manifest:
+    return {
+        **stage.identity,
+        "key": stage.key,
+        "dataset": stage.dataset,
+        "upstream_entries": {role: f"{snake(part.stage())}/{part.entry.name}" for role, part in stage.above.items()},
+        "result": result,
+        "seconds": round(seconds, 3),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "execution": as_dict(stage.execution),
+        "argv": sys.argv,
+        "host": console.host(),
+        "python": platform.python_version(),
+        "packages": provenance.package_versions(),
+        "git": provenance.git_commit(),
+        "files": {},
+    }
+
+
+def _size_hint(stage: AnyStage) -> int:
+    """About how many bytes an entry of this stage takes, as far as one is there to tell."""
+    entries = cache.entries(stage.entry.folder.parent)
+    return max((sum(record["size"] for record in found["files"].values()) for _, found in entries), default=0)

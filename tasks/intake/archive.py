@@ -14,11 +14,12 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
 
-from tasks.core import cache, console, files
+from pipeline.knobs import FetchKnobs
+from pipeline.layouts import on_disk
+from tasks.core import cache, console, files, notes
 from tasks.core.errors import StageError
-from tasks.intake.archive_members import COPY_BYTES, Member, RefusedError, Rules, opened, suffix_of
+from tasks.intake.archive_members import Member, RefusedMemberError, Rules, is_hidden, opened, suffix_of
 
 _STEM_CHARS = 80
 _NAME_CHARS = 16  # of the checksum, in the name of the folder
@@ -39,43 +40,71 @@ class RefusedArchiveError(StageError):
     """It is the archive's fault, not the disk's."""
 
 
-class _Limits(Protocol):
-    """Anything that knows the three limits: the settings of Fetch do."""
-
-    @property
-    def max_unpacked_mb(self) -> int: ...
-    @property
-    def max_ratio(self) -> float: ...
-    @property
-    def max_files(self) -> int: ...
-
-
 def is_archive(path: Path) -> bool:
     """Whether the name says that it can be unpacked here."""
     return suffix_of(path) != ""
 
 
-def unpacked_within(path: Path, into: Path, limits: _Limits) -> Path:
-    """`unpacked` with the limits of the [Fetch] settings."""
-    max_bytes = limits.max_unpacked_mb * 10**6
-    return unpacked(path, into, max_bytes=max_bytes, max_ratio=limits.max_ratio, max_files=limits.max_files)
+def checksums(path: Path, limits: FetchKnobs) -> dict[str, str]:
+    """The sha256 of every visible file in it, by the path that it has once unpacked; nothing is written but a note."""
+    return {name: str(digest) for name, (digest, *_) in _looked_at(path, limits).items() if name}
 
 
-def unpacked(path: Path, into: Path, *, max_bytes: int, max_ratio: float, max_files: int) -> Path:
+def unpacked(path: Path, into: Path, limits: FetchKnobs) -> Path:
+    """The folder with the archive's files; where one folder wraps all of them, that one."""
+    _, wrapping = _looked_at(path, limits)[""]
+    return unpacked_whole(path, into, limits) / str(wrapping)
+
+
+def unpacked_whole(path: Path, into: Path, limits: FetchKnobs) -> Path:
     """The folder in `into` that holds the archive's members; made at the first call, found at every later one.
 
     Its name contains the archive's checksum, so that a changed archive gets another folder. It appears whole.
     """
+    digest = str(_looked_at(path, limits)[""][0])
+    folder = into / f"{_stem(path)}-{digest[:_NAME_CHARS]}"
+    if not folder.is_dir():
+        with _in_words(path), cache.locked(folder, lambda text: console.say("Archive", f"{path.name} {text}")):
+            if not folder.is_dir():
+                _unpack(path, folder, _rules(path, limits))
+    return folder
+
+
+def _looked_at(path: Path, limits: FetchKnobs) -> notes.Note:
+    """[sha256] of every visible file; under "" [sha256 of the archive, the folder that wraps all files or ""].
+
+    The archive is read only when its size, time or inode are new.
+    """
     if not path.is_file():
         raise StageError(f"there is no archive {path}; correct the path, or get the archive again")
-    with _in_words(path):
-        folder = into / f"{_stem(path)}-{_remembered_sha256(path, into)[:_NAME_CHARS]}"
-        if folder.is_dir():
-            return folder
-        with cache.locked(cache.Entry(folder, ""), lambda text: console.say("Archive", f"{path.name} {text}")):
-            if not folder.is_dir():
-                _unpack(path, folder, Rules(max_bytes, max_ratio, max_files, path.stat().st_size))
-    return folder
+    status = path.stat()
+    facts: list[object] = [status.st_size, status.st_mtime_ns, status.st_ino]
+    name = f"archive-{hashlib.sha256(str(path.absolute()).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
+    known = notes.read(name)
+    if known.pop("facts", None) == facts:
+        return known
+    found: notes.Note = {}
+    with _in_words(path), path.open("rb") as stream, opened(path, stream, _rules(path, limits)) as members:
+        visible = [member for member in members if member.kind == "file" and not any(map(is_hidden, member.parts))]
+        wrapping = on_disk.wrapping([member.parts for member in visible])
+        with console.Progress("Archive", "files", "reads ") as progress:
+            for done, member in enumerate(visible, start=1):
+                found["/".join(member.parts[len(wrapping) :])] = [_checksum(member)]
+                progress(done, len(visible))
+    found[""] = [files.sha256(path), "/".join(wrapping)]
+    notes.write(name, {**found, "facts": facts})
+    return found
+
+
+def _checksum(member: Member) -> str:
+    digest = hashlib.sha256()
+    for chunk in member.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _rules(path: Path, limits: FetchKnobs) -> Rules:
+    return Rules(round(limits.max_unpacked_mb * 10**6), limits.max_ratio, limits.max_files, path.stat().st_size)
 
 
 @contextlib.contextmanager
@@ -83,7 +112,7 @@ def _in_words(path: Path) -> Iterator[None]:
     """Whatever stops the unpacking, as one sentence."""
     try:
         yield
-    except RefusedError as error:
+    except RefusedMemberError as error:
         why = str(error)
     except _DAMAGE as error:
         why = f"damaged or cut off ({error or 'its end is missing'})"
@@ -100,21 +129,6 @@ def _stem(path: Path) -> str:
     """The archive's name without its suffix, in letters that are safe for files."""
     stem = path.name[: len(path.name) - len(suffix_of(path))]
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", stem)[:_STEM_CHARS].strip(".") or "data"
-
-
-def _remembered_sha256(path: Path, into: Path) -> str:
-    """The archive's checksum; read only when size, time or inode of the archive are new."""
-    status = path.stat()
-    facts = [status.st_size, status.st_mtime_ns, status.st_ino]
-    side = into / f".sha256-{hashlib.sha256(str(path.absolute()).encode('utf-8', 'surrogateescape')).hexdigest()[:16]}"
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        *known, digest = files.read_json(side)
-        if known == facts:
-            return str(digest)
-    into.mkdir(parents=True, exist_ok=True)
-    digest = files.sha256(path)
-    files.write_json(side, [*facts, digest])
-    return digest
 
 
 def _unpack(path: Path, folder: Path, rules: Rules) -> None:
@@ -142,12 +156,6 @@ def _write(member: Member, draft: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    written = 0
-    with member.open() as source, target.open("xb") as copy:
-        while chunk := source.read(COPY_BYTES):
-            written += len(chunk)
-            if written > member.size:
-                break
+    with target.open("xb") as copy:
+        for chunk in member.chunks():
             copy.write(chunk)
-    if written != member.size:
-        raise RefusedError(f"member {member.name!r} has not the {member.size:,} bytes that the archive states")

@@ -33,7 +33,7 @@ _PADDING_BYTES = 1 << 24  # what may follow the last member of a tar: blocks of 
 _BLOCK_BYTES = 512
 
 
-class RefusedError(Exception):
+class RefusedMemberError(Exception):
     """A rule that the archive breaks, and the member that breaks it."""
 
 
@@ -50,6 +50,21 @@ class Member:
     def parts(self) -> tuple[str, ...]:
         return PurePosixPath(self.name).parts
 
+    def chunks(self) -> Iterator[bytes]:
+        """The content of a file, which has as many bytes as the archive states."""
+        read = 0
+        with self.open() as source:
+            while read <= self.size and (chunk := source.read(COPY_BYTES)):
+                read += len(chunk)
+                yield chunk if read <= self.size else b""
+        if read != self.size:
+            raise RefusedMemberError(f"member {self.name!r} has not the {self.size:,} bytes that the archive states")
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of that name is none of the user's doing."""
+    return name.startswith(".") or name in ("Thumbs.db", "__MACOSX")
+
 
 def suffix_of(path: Path) -> str:
     """The longest known suffix of the name."""
@@ -63,9 +78,9 @@ def opened(path: Path, stream: IO[bytes], rules: Rules) -> Iterator[list[Member]
     kind = SUFFIXES.get(suffix_of(path), "")
     found = _content(stream)
     if not kind:
-        raise RefusedError(f"not an archive by its name (its content is {found}); allowed: {', '.join(SUFFIXES)}")
+        raise RefusedMemberError(f"not an archive by its name (its content is {found}); allowed: {', '.join(SUFFIXES)}")
     if found != kind:
-        raise RefusedError(f"named {suffix_of(path)}, but its content is {found}")
+        raise RefusedMemberError(f"named {suffix_of(path)}, but its content is {found}")
     if kind == "zip":
         with zipfile.ZipFile(stream) as archive:
             yield rules.check(_zip_members(archive))
@@ -137,7 +152,7 @@ def _tar_members(tar: tarfile.TarFile) -> Iterator[Member]:
 def _tar_file(tar: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
     found = tar.extractfile(info)
     if found is None:
-        raise RefusedError(f"member {info.name!r} cannot be read")
+        raise RefusedMemberError(f"member {info.name!r} cannot be read")
     return found
 
 
@@ -165,7 +180,7 @@ class _Guarded:
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= _HEADER_BYTES:
-            raise RefusedError(f"a header of {size:,} bytes; allowed: at most {_HEADER_BYTES:,}")
+            raise RefusedMemberError(f"a header of {size:,} bytes; allowed: at most {_HEADER_BYTES:,}")
         return self.stream.read(size)
 
 
@@ -174,12 +189,12 @@ def _check_end(tar: tarfile.TarFile, plain: IO[bytes]) -> None:
     so that a compressed stream compares its checksum."""
     plain.seek(tar.offset)
     if plain.read(_BLOCK_BYTES) != bytes(_BLOCK_BYTES):
-        raise RefusedError("damaged or cut off (the mark of its end is missing)")
+        raise RefusedMemberError("damaged or cut off (the mark of its end is missing)")
     after = 0
     while chunk := plain.read(COPY_BYTES):
         after += len(chunk)
         if after > _PADDING_BYTES:
-            raise RefusedError(f"more than {_PADDING_BYTES:,} bytes follow its last member")
+            raise RefusedMemberError(f"more than {_PADDING_BYTES:,} bytes follow its last member")
 
 
 @dataclass(frozen=True)
@@ -205,18 +220,20 @@ class Rules:
                 _check_place(member, taken)
                 checked.append(member)
         if not any(member.kind == "file" for member in checked):
-            raise RefusedError("no files in it")
+            raise RefusedMemberError("no files in it")
         return checked
 
     def _check_amount(self, member: Member, count: int, total: int) -> None:
         at = f"member {member.name!r}: "
         if count > self.max_files:
-            raise RefusedError(f"{at}more than {self.max_files:,} members; see [Fetch] max_files")
+            raise RefusedMemberError(f"{at}more than {self.max_files:,} members; see [Fetch] max_files")
         if total > self.max_bytes:
-            raise RefusedError(f"{at}{total:,} bytes unpacked, allowed: {self.max_bytes:,} ([Fetch] max_unpacked_mb)")
+            raise RefusedMemberError(
+                f"{at}{total:,} bytes unpacked, allowed: {self.max_bytes:,} ([Fetch] max_unpacked_mb)"
+            )
         if total > self.max_ratio * self.archive_bytes:
             ratio = total / max(self.archive_bytes, 1)
-            raise RefusedError(
+            raise RefusedMemberError(
                 f"{at}unpacks to {ratio:,.0f} times its size, allowed: {self.max_ratio:g} ([Fetch] max_ratio)"
             )
 
@@ -233,20 +250,20 @@ def _check_name(member: Member) -> None:
     elif any(len(part.encode("utf-8", "surrogateescape")) > _NAME_BYTES for part in parts):
         why = f"is longer than {_NAME_BYTES} bytes"
     if why:
-        raise RefusedError(f"member {name[:_NAME_BYTES]!r} {why}")
+        raise RefusedMemberError(f"member {name[:_NAME_BYTES]!r} {why}")
 
 
 def _check_kind(member: Member) -> None:
     if member.kind not in ("file", "folder"):
-        raise RefusedError(f"member {member.name!r} is {member.kind}; allowed: plain files and folders")
+        raise RefusedMemberError(f"member {member.name!r} is {member.kind}; allowed: plain files and folders")
 
 
 def _check_place(member: Member, taken: dict[tuple[str, ...], str]) -> None:
     """One name, one member; no file is also a folder. `taken` grows by the member and the folders it lies in."""
     above = [member.parts[:length] for length in range(1, len(member.parts))]
     if any(taken.setdefault(folder, "folder") == "file" for folder in above):
-        raise RefusedError(f"member {member.name!r} lies in a folder that is also a file")
+        raise RefusedMemberError(f"member {member.name!r} lies in a folder that is also a file")
     before = taken.get(member.parts)
     if before and not before == member.kind == "folder":
-        raise RefusedError(f"member {member.name!r} is there twice")
+        raise RefusedMemberError(f"member {member.name!r} is there twice")
     taken[member.parts] = member.kind

@@ -25,7 +25,7 @@ class _CutError(Exception):
 
 
 @dataclass(frozen=True)
-class Source:
+class Wanted:
     """What to download, and how much patience and room there is for it."""
 
     url: str
@@ -48,24 +48,24 @@ class _Notes:
 Tell = Callable[[int, int], None]  # bytes so far, bytes in all (-1: unknown)
 
 
-def download(source: Source, target: Path, tell: Tell, say: Callable[[str], None]) -> str:
+def download(wanted: Wanted, target: Path, tell: Tell, say: Callable[[str], None]) -> str:
     """Fetches the file to `target` and returns its sha256; what a killed or cut try brought is used by the next."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = _Partial(target)
-    if target.exists() and partial.notes(source).url == source.url:  # of a run that was killed after downloading
+    if target.exists() and partial.notes(wanted).url == wanted.url:  # of a run that was killed after downloading
         return files.sha256(target)
     failures = most = 0
     while True:
         try:
-            partial.receive(source, tell)
-            return partial.finish(source)
+            partial.receive(wanted, tell)
+            return partial.finish(wanted)
         except _CutError as cut:
             failures = 1 if partial.size() > most else failures + 1
             most = max(most, partial.size())
-            if failures > source.retries:
+            if failures > wanted.retries:
                 kept = f"{partial.size() / 1e6:.1f} MB are kept, and the same command goes on from there"
-                raise StageError(f"{source.url}: {cut}; gave up after {failures} tries in a row: {kept}") from None
-            wait_s = source.wait_s * 2 ** (failures - 1)
+                raise StageError(f"{wanted.url}: {cut}; gave up after {failures} tries in a row: {kept}") from None
+            wait_s = wanted.wait_s * 2 ** (failures - 1)
             say(f"{cut}; tries again in {wait_s:g} s, from {partial.size() / 1e6:.1f} MB on")
             time.sleep(wait_s)
 
@@ -86,30 +86,30 @@ class _Partial:
         self.path.unlink(missing_ok=True)
         self.side.unlink(missing_ok=True)
 
-    def notes(self, source: Source) -> _Notes:
+    def notes(self, wanted: Wanted) -> _Notes:
         """What is known of the part that is there; a part that nothing vouches for is dropped."""
         try:
             notes = _Notes(**files.read_json(self.side))
         except (OSError, ValueError, TypeError):
             notes = _Notes("", "", -1)
-        if notes.url != source.url or not (notes.version or source.sha256):
+        if notes.url != wanted.url or not (notes.version or wanted.sha256):
             self.drop()
         return notes
 
-    def receive(self, source: Source, tell: Tell) -> None:
+    def receive(self, wanted: Wanted, tell: Tell) -> None:
         """One request for all that is missing, written as it comes."""
-        notes, have = self.notes(source), self.size()
+        notes, have = self.notes(wanted), self.size()
         if have and have == notes.total:
             return  # killed just before the end
-        with _asked(source, have, notes.version, self.drop) as answer:
+        with _asked(wanted, have, notes.version, self.drop) as answer:
             start, total = _place(answer, have)
             if start and (start != have or total != notes.total or _version(answer.headers) != notes.version):
                 self.drop()
                 raise _CutError("the file there was changed meanwhile")
-            if total > source.max_bytes:
-                raise _too_big(source)
-            self._begin(_Notes(source.url, _version(answer.headers), total), start)
-            self._write(answer, source, start, total, tell)
+            if total > wanted.max_bytes:
+                raise _too_big(wanted)
+            self._begin(_Notes(wanted.url, _version(answer.headers), total), start)
+            self._write(answer, wanted, start, total, tell)
 
     def _begin(self, notes: _Notes, start: int) -> None:
         self.patched = start > 0
@@ -117,30 +117,30 @@ class _Partial:
             self.drop()
             files.write_json(self.side, vars(notes))
 
-    def _write(self, answer: Any, source: Source, start: int, total: int, tell: Tell) -> None:
+    def _write(self, answer: Any, wanted: Wanted, start: int, total: int, tell: Tell) -> None:
         done = start
         with self.path.open("ab") as stream:
             while chunk := _read(answer):
                 done += len(chunk)
-                if done > source.max_bytes:
-                    raise _too_big(source)
+                if done > wanted.max_bytes:
+                    raise _too_big(wanted)
                 stream.write(chunk)
                 tell(done, total)
         if 0 <= total != done:
             raise _CutError(f"the connection was cut after {done / 1e6:.1f} of {total / 1e6:.1f} MB")
 
-    def finish(self, source: Source) -> str:
+    def finish(self, wanted: Wanted) -> str:
         """The checksum is compared before the file gets its name."""
         if not self.size():
             self.drop()
-            raise StageError(f"{source.url}: the server sent an empty file; look at the address in the settings")
+            raise StageError(f"{wanted.url}: the server sent an empty file; look at the address in the settings")
         found = files.sha256(self.path)
-        if source.sha256 and found != source.sha256:
+        if wanted.sha256 and found != wanted.sha256:
             self.drop()
             if self.patched:  # of pieces of two files, perhaps
                 raise _CutError("the pieces do not make the file whose sha256 the settings name")
             raise StageError(
-                f"{source.url}: its sha256 is {found}, but the settings say {source.sha256}; nothing was kept: "
+                f"{wanted.url}: its sha256 is {found}, but the settings say {wanted.sha256}; nothing was kept: "
                 "find out which is right, and correct [Fetch] sha256 if the file is"
             )
         files.flush(self.path)
@@ -148,15 +148,15 @@ class _Partial:
         return found
 
 
-def _asked(source: Source, have: int, version: str, drop: Callable[[], None]) -> Any:
+def _asked(wanted: Wanted, have: int, version: str, drop: Callable[[], None]) -> Any:
     """The server's answer to a request for everything from byte `have` on."""
-    request = urllib.request.Request(source.url, headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"})
+    request = urllib.request.Request(wanted.url, headers={"User-Agent": _AGENT, "Accept-Encoding": "identity"})
     if have:
         request.add_header("Range", f"bytes={have}-")
         if version:
             request.add_header("If-Range", version)
     try:
-        return urllib.request.build_opener(_StaysSecure()).open(request, timeout=source.timeout_s)
+        return urllib.request.build_opener(_StaysSecure()).open(request, timeout=wanted.timeout_s)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:  # what is there is longer than what the server has now
@@ -164,7 +164,7 @@ def _asked(source: Source, have: int, version: str, drop: Callable[[], None]) ->
         if error.code in (*_PASSING, 416):
             raise _CutError(f"the server answers {error.code} {error.reason}") from None
         raise StageError(
-            f"{source.url}: the server answers {error.code} {error.reason}; look at the address in a browser, "
+            f"{wanted.url}: the server answers {error.code} {error.reason}; look at the address in a browser, "
             "and correct [Fetch] url"
         ) from None
     except (OSError, http.client.HTTPException) as error:
@@ -207,7 +207,7 @@ def _version(headers: Any) -> str:
     return tag if tag.startswith('"') else str(headers.get("Last-Modified", ""))
 
 
-def _too_big(source: Source) -> StageError:
+def _too_big(wanted: Wanted) -> StageError:
     return StageError(
-        f"{source.url}: more than {source.max_bytes / 1e6:,.0f} MB; raise [Fetch] max_download_mb if that is right"
+        f"{wanted.url}: more than {wanted.max_bytes / 1e6:,.0f} MB; raise [Fetch] max_download_mb if that is right"
     )

@@ -1,19 +1,20 @@
-"""The identity of a folder of data: the checksum of every file, remembered so that nothing is read twice."""
+"""The identity of a user's data: the checksum of every file, remembered so that nothing is read twice."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tasks.core import files, settings
+from pipeline.knobs import FetchKnobs
+from tasks.core import files, notes
 from tasks.core.errors import StageError
+from tasks.intake import archive
+from tasks.intake.archive_members import is_hidden
 
-_IGNORED = ("Thumbs.db", "__MACOSX")
 _UNREADABLE = "unreadable"
 
 
@@ -25,17 +26,27 @@ class Listing:
     hidden: int = 0
 
 
+def of_data(dataset: str, place: Path, limits: FetchKnobs) -> str:
+    """The same for a folder and for an archive of it; an archive is read, not unpacked."""
+    if place.is_file():
+        return _total(archive.checksums(place, limits))
+    return of_folder(dataset, place)
+
+
 def of_folder(dataset: str, root: Path) -> str:
     """sha256 over (relative path, sha256) of all visible files below `root`."""
     found = listing(dataset, root).files
-    side = settings.outputs_folder() / ".fingerprints" / f"{dataset}.json"
-    known = _remembered(side)
+    known = notes.read(dataset)
     seen = {name: _digest(f"{root}/{name}", status, known.get(name)) for name, status in found.items()}
     if seen != known:
-        _remember(side, seen)
+        notes.write(dataset, seen)
+    return _total({name: str(facts[-1]) for name, facts in seen.items()})
+
+
+def _total(checksums: Mapping[str, str]) -> str:
     total = hashlib.sha256()
-    for name in sorted(seen):
-        total.update(f"{name}\0{seen[name][-1]}\n".encode("utf-8", "surrogateescape"))
+    for name in sorted(checksums):
+        total.update(f"{name}\0{checksums[name]}\n".encode("utf-8", "surrogateescape"))
     return total.hexdigest()
 
 
@@ -56,7 +67,7 @@ def listing(dataset: str, root: Path) -> Listing:
             continue
         entered.add((status.st_dev, status.st_ino))
         for entry in _scanned(root / prefix):
-            if entry.name.startswith(".") or entry.name in _IGNORED:
+            if is_hidden(entry.name):
                 result.hidden += 1
             elif _is_folder(entry):
                 waiting.append(f"{prefix}{entry.name}/")
@@ -88,7 +99,7 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
     return status if stat.S_ISREG(status.st_mode) else None
 
 
-def _digest(path: str, status: os.stat_result | None, known: list[object] | None) -> list[object]:
+def _digest(path: str, status: os.stat_result | None, known: object) -> list[object]:
     """[size, mtime, ctime, inode, sha256]; the file is read only when one of the first four is new."""
     if status is None:
         return [_UNREADABLE]
@@ -98,20 +109,4 @@ def _digest(path: str, status: os.stat_result | None, known: list[object] | None
     try:
         return [*facts, files.sha256(Path(path))]
     except OSError:
-        return [_UNREADABLE]  # the gate says so
-
-
-def _remembered(side: Path) -> dict[str, list[object]]:
-    try:
-        loaded = files.read_json(side)
-    except (OSError, ValueError):
-        return {}
-    return loaded if isinstance(loaded, dict) else {}
-
-
-def _remember(side: Path, seen: dict[str, list[object]]) -> None:
-    try:
-        side.parent.mkdir(parents=True, exist_ok=True)
-        files.write_bytes(side, json.dumps(seen).encode())
-    except OSError:
-        return  # only speed is lost; a stage that cannot write says so itself
+        return [_UNREADABLE]  # `photo_decoding` says so

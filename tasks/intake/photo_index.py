@@ -1,38 +1,24 @@
-"""The index of a data set: one line for every photo, and what can be asked of the lines."""
+"""The index of a data set: one line for every photo, and the means to load what a line names."""
 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline import knobs
-from pipeline.layouts.on_disk import SPLITS, UNLABELLED
+from pipeline.knobs import DatasetKnobs
+from pipeline.layouts.on_disk import SPLITS, UNLABELLED, Row
+from pipeline.ops.types import ImageRGB, Mask
 from tasks.core import files
-from tasks.intake import gate
+from tasks.core.errors import StageError
+from tasks.core.workers import Place
+from tasks.intake import photo_decoding
 
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A line of the index. `label` is what the mask says, or else the data set; −1 where neither does."""
-
-    id: str
-    part: str  # the data set it comes from, where several are combined
-    image: str
-    mask: str
-    label: int
-    split: str
-    group: str
-    width: int
-    height: int
-    pixels_sha256: str
+_COLUMNS = ("id", "part", "image", "mask", "label", "split", "group", "width", "height", "pixels_sha256")
+_NUMBERS = ("label", "width", "height")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +30,53 @@ class Photo:
     image_path: Path
     mask_path: Path | None
     label: int
-    rules: knobs.DatasetKnobs
+    rules: DatasetKnobs
     shape_hw: tuple[int, int]
 
-    def image(self) -> NDArray[np.uint8]:
-        return gate.load_image(self.image_path, self.rules)
+    def image(self) -> ImageRGB:
+        return photo_decoding.load_image(self.image_path, self.rules)
 
-    def mask(self) -> NDArray[np.bool_] | None:
+    def mask(self) -> Mask | None:
         """bool H×W, True for crack; None where the data set has no mask for this photo."""
         if self.mask_path is None:
             return None
-        return gate.load_mask(self.mask_path, self.rules, shape_hw=self.shape_hw, warn=lambda _: None)
+        return photo_decoding.load_mask(self.mask_path, self.rules, shape_hw=self.shape_hw, warn=lambda _: None)
+
+    def checked_mask(self) -> Mask:
+        """The mask of a photo that was chosen because it has one."""
+        mask = self.mask()
+        if mask is None:
+            raise StageError(f"{self.image_path} has no mask; run the same command again")
+        return mask
 
 
-def write(path: Path, records: list[Record]) -> None:
-    _write(path, map(dataclasses.asdict, records), [field.name for field in dataclasses.fields(Record)])
+@dataclass(frozen=True)
+class PhotoPixels:
+    """The job of decoding photos."""
+
+    def shape(self, photo: Photo) -> tuple[int, ...]:
+        return (*photo.shape_hw, 3)
+
+    def open(self, place: Place) -> Callable[[Photo], ImageRGB]:
+        return Photo.image
 
 
-def write_reasons(path: Path, reasons: list[tuple[str, str]]) -> None:
-    _write(path, ({"path": gate.shown(name), "reason": reason} for name, reason in reasons), ["path", "reason"])
+def photo_of(row: Row, root: Path, rules: DatasetKnobs) -> Photo:
+    mask = root / row.mask if row.mask else None
+    return Photo(row.id, row.split, root / row.image, mask, row.label, rules, (row.height, row.width))
 
 
-def _write(path: Path, rows: Iterable[dict[str, Any]], names: list[str]) -> None:
+def write(path: Path, rows: Iterable[Row]) -> None:
+    _write(path, ({name: getattr(row, name) for name in _COLUMNS} for row in rows), _COLUMNS)
+
+
+def write_reasons(path: Path, reasons: Iterable[tuple[str, str]]) -> None:
+    _write(
+        path, ({"path": photo_decoding.shown(name), "reason": reason} for name, reason in reasons), ("path", "reason")
+    )
+
+
+def _write(path: Path, rows: Iterable[dict[str, object]], names: tuple[str, ...]) -> None:
     """CSV with every text in quotes, so that a name may contain whatever a file system allows."""
     stream = io.StringIO()
     writer = csv.DictWriter(stream, names, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
@@ -74,30 +85,17 @@ def _write(path: Path, rows: Iterable[dict[str, Any]], names: list[str]) -> None
     files.write_text(path, stream.getvalue())
 
 
-def read(path: Path) -> list[Record]:
+def read(path: Path) -> list[Row]:
     with path.open(encoding="utf-8", newline="") as stream:
-        return [_record(row) for row in csv.DictReader(stream)]
+        return [_row(line) for line in csv.DictReader(stream)]
 
 
-def _record(row: dict[str, str]) -> Record:
-    numbers = {name: int(row[name]) for name in ("label", "width", "height")}
-    return Record(**{**row, **numbers})  # type: ignore[arg-type]
+def _row(line: dict[str, Any]) -> Row:
+    return Row(**{**line, **{name: int(line[name]) for name in _NUMBERS}})
 
 
-def sizes(records: list[Record]) -> dict[str, int]:
+def sizes(rows: Iterable[Row]) -> dict[str, int]:
     sizes = dict.fromkeys((*SPLITS, UNLABELLED), 0)
-    for record in records:
-        sizes[record.split] += 1
+    for row in rows:
+        sizes[row.split] += 1
     return sizes
-
-
-def same_pixels(records: list[Record]) -> list[str]:
-    """Images whose decoded pixels are in several splits."""
-    first: dict[str, Record] = {}
-    twice: dict[str, None] = {}
-    for record in records:
-        if record.split in SPLITS:
-            other = first.setdefault(record.pixels_sha256, record)
-            if other.split != record.split:
-                twice.update({other.image: None, record.image: None})
-    return list(twice)

@@ -6,16 +6,18 @@ import dataclasses
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import models
 from pipeline import knobs
 from pipeline.knobs import EfficiencyKnobs
 from tasks.core import child, console, files
 from tasks.core.errors import SettingsError, StageError
-from tasks.core.stage import give_knobs
+from tasks.core.files import Row
+from tasks.core.parameters import give_knobs, given
+from tasks.core.question import Question
+from tasks.core.workers import place_of
 from tasks.questions import memory
-from tasks.questions.run_all import Question
 from tasks.reports import published
 from tasks.segmenter import Segmenter, chosen
 
@@ -50,22 +52,20 @@ class Efficiency(Question):
     whatever the settings say, since nothing need be downloaded to count.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def settle(self) -> None:
         if not self.knobs.segmenters:
             raise SettingsError("[Efficiency] segmenters must name at least one")
 
     @cached_property
     def knobs(self) -> EfficiencyKnobs:
         """With the names that "all" stands for."""
-        written: EfficiencyKnobs = self.resolved("Efficiency", self)
+        written = self.experiment.resolve(EfficiencyKnobs, given(self, EfficiencyKnobs))
         return dataclasses.replace(written, segmenters=chosen(written.segmenters, "segmenters", "Efficiency"))
 
     def answer(self) -> None:
         import pandas as pd
 
         folder = self.published_folder()
-        folder.mkdir(parents=True, exist_ok=True)
         rows = [{**self._row(name), **published.parameters(name)} for name in dict.fromkeys(self.knobs.segmenters)]
         table = pd.DataFrame(rows, dtype=object)  # or whole numbers beside a nan would become fractions
         files.write_table(folder / TABLE, table)
@@ -84,35 +84,34 @@ class Efficiency(Question):
         if table["peak_mb"].isna().any():
             print(f"  The peak is unknown: this system has no {memory.CLEAR_REFS} that could be set back.")
 
-    def _row(self, segmenter: str) -> dict[str, Any]:
+    def _row(self, segmenter: str) -> Row:
         """Measured in a process of its own, so that no network's memory counts for the next."""
         console.say("Efficiency", f"{segmenter}  …")
         with tempfile.TemporaryDirectory() as scratch:
             path = Path(scratch) / TABLE
             limit_s = self.execution.time_limit_s
             child.run_in_child(f"Efficiency {segmenter}", lambda: self._measure_into(path, segmenter), limit_s)
-            measured = files.read_table(path).to_dict("records")[0]
-            return {str(name): value for name, value in measured.items()}
+            return files.read_rows(path)[0]
 
     def _measure_into(self, path: Path, segmenter: str) -> None:
-        import pandas as pd
-
         try:
             row = self._measured(segmenter)
         except ValueError as error:
             raise StageError(str(error)) from error
-        files.write_table(path, pd.DataFrame([row]))
+        files.write_rows(path, [row])
 
-    def _measured(self, segmenter: str) -> dict[str, Any]:
+    def _measured(self, segmenter: str) -> Row:
         import torch
 
         from pipeline.speed.network_cost import measure
 
         stage = self.sibling(Segmenter, segmenter=segmenter, labels="full")
-        device, options = stage.device(self.execution.threads), stage.network_options()
-        if "encoder" in options:
-            options["encoder"] = "none"
-        network, channels = models.build_segmenter(segmenter, **options), 4 if models.takes_edges(options) else 3
+        options, pixels = stage.network_options, stage.knobs.pixels
+        if hasattr(options, "encoder"):
+            options = dataclasses.replace(options, encoder="none")
+        device = place_of(self.execution).enter().torch_device()
+        network = models.build_segmenter(segmenter, options, pixels=pixels)
+        channels = 4 if models.takes_edges(options) else 3
         found = dataclasses.asdict(
             measure(network, self.knobs, channels=channels, device=device, host_peak=memory.peak_bytes)
         )
@@ -122,7 +121,7 @@ class Efficiency(Question):
         return {"segmenter": segmenter, **counted, **size, **found, **where}
 
 
-give_knobs(Efficiency, "Efficiency")
+give_knobs(Efficiency, EfficiencyKnobs)
 
 
 def device_name(device: torch.device) -> str:

@@ -8,13 +8,14 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from pipeline.knobs import FetchKnobs
-from tasks.core import cache, console, settings
+from tasks.core import cache, console
 from tasks.core.errors import StageError
-from tasks.core.stage import give_knobs
+from tasks.core.parameters import give_knobs, given
+from tasks.core.question import Question
 from tasks.dataset import Dataset
 from tasks.intake import archive
-from tasks.intake.download import Source, download
-from tasks.questions.run_all import Question
+from tasks.intake.download import Wanted, download
+from tasks.intake.sources import Combined, Drawn
 
 _MB = 10**6
 
@@ -24,32 +25,30 @@ class Fetch(Question):
 
     @cached_property
     def knobs(self) -> FetchKnobs:
-        resolved: FetchKnobs = self.resolved("Fetch", self)
-        return resolved
+        return self.experiment.resolve(FetchKnobs, given(self, FetchKnobs))
 
     def target(self) -> Path:
         """[Dataset] root, below the data folder unless it is an absolute path."""
-        root = self.sibling(Dataset).knobs.root or self.dataset
-        return settings.data_folder() / Path(root).expanduser()
+        return Path(self.sibling(Dataset).source.place())
 
     def answer(self) -> None:
-        layout = self.sibling(Dataset).knobs.layout
-        if layout == "synthetic":
+        source = self.sibling(Dataset).source
+        if isinstance(source, Drawn):
             print(f"the photos of {self.dataset} are made, not fetched: start RunAll")
-        elif layout == "combined":
-            self._fetch_parts()
+        elif isinstance(source, Combined):
+            self._fetch_parts(list(source.parts))
         else:
             try:
                 self._fetch()
             except OSError as error:
                 raise StageError(self._disk_trouble(error)) from error
 
-    def _fetch_parts(self) -> None:
+    def _fetch_parts(self, parts: list[str]) -> None:
         """Every part, also when another one cannot be had."""
         missing = []
-        for part in self.sibling(Dataset).knobs.parts:
+        for part in parts:
             try:
-                Fetch(dataset=part, recipe=self.recipe).answer()
+                self.experiment.of(part).task(Fetch).answer()
             except StageError as error:
                 missing.append(str(error))
         if missing:
@@ -64,7 +63,7 @@ class Fetch(Question):
                 f"the data of {self.dataset} are not at {self.target()}, and there is no address to fetch them from "
                 f"([Fetch] url): {how}"
             )
-        with cache.locked(cache.Entry(self._workshop(), ""), self._say):
+        with cache.locked(self._workshop(), self._say):
             if not self._is_there():  # another process may have been first
                 self._lay(self._downloaded())
 
@@ -85,7 +84,7 @@ class Fetch(Question):
 
     def _downloaded(self) -> Path:
         path = self._workshop() / PurePosixPath(urlsplit(self.knobs.url).path).name
-        source = Source(
+        wanted = Wanted(
             url=self.knobs.url,
             sha256=self.knobs.sha256,
             timeout_s=self.knobs.timeout_s,
@@ -93,16 +92,16 @@ class Fetch(Question):
             wait_s=self.knobs.wait_s,
             max_bytes=self.knobs.max_download_mb * _MB,
         )
-        self._say(f"{source.url} → {path}")
+        self._say(f"{wanted.url} → {path}")
         try:
             with console.Progress("Fetch", "MB") as progress:
                 found = download(
-                    source, path, lambda done, total: progress(done // _MB, max(done, total) // _MB), self._say
+                    wanted, path, lambda done, total: progress(done // _MB, max(done, total) // _MB), self._say
                 )
         except StageError as error:
             by_hand = self.knobs.instructions.strip()
             raise StageError(f"{error}; by hand: {by_hand}" if by_hand else str(error)) from None
-        if not source.sha256:
+        if not wanted.sha256:
             self._say(f'its sha256 is {found} (for configs/{self.dataset}.toml: [Fetch] sha256 = "…")')
         return path
 
@@ -118,7 +117,7 @@ class Fetch(Question):
 
     def _unpacked(self, path: Path) -> Path:
         try:
-            whole = archive.unpacked_within(path, self._workshop(), self.knobs)
+            whole = archive.unpacked_whole(path, self._workshop(), self.knobs)
         except archive.RefusedArchiveError:
             if not self.knobs.sha256:  # else it is the very file that is wanted, and the settings are to be changed
                 path.unlink()
@@ -143,4 +142,4 @@ class Fetch(Question):
         console.say("Fetch", text)
 
 
-give_knobs(Fetch, "Fetch")
+give_knobs(Fetch, FetchKnobs)

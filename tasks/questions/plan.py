@@ -2,77 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 from tasks.core import cache
-from tasks.core.provenance import manifests
-from tasks.core.stage import Stage
-from tasks.questions.upkeep import Upkeep
-from tasks.reports.forecast import forecast_line
+from tasks.core.cache import Manifest
+from tasks.core.settings import outputs_folder
+from tasks.core.stage import AnyStage
+from tasks.core.walk import missing
+from tasks.questions.upkeep import TRASH, Upkeep
+from tasks.reports.forecast import forecast_lines
 from tasks.tables import Tables
 
 
 class Plan(Upkeep):
     """Says what is cached, what would run, and why; runs nothing."""
 
+    def planned(self) -> list[AnyStage]:
+        return [self.sibling(Tables)]
+
     def answer(self) -> None:
-        stages = self.stages()
-        waiting = [stage for stage in stages if not stage.complete()]
-        for stage in stages:
-            status = "RUN   " if stage in waiting else "cached"
+        tables = self.sibling(Tables)
+        waiting = missing(tables)
+        gone = 0
+        for stage in self.stages():
+            status = "RUN   " if stage in waiting else "cached" if stage.complete() else "gone  "
+            gone += status == "gone  "
             why = reason(stage, waiting) if stage in waiting else ""
             axes = " ".join(value for value in stage.axes.values() if value)
             print(f"{status}  {stage.stage():<14} {stage.entry.name:<28} {axes:<22} {why}".rstrip())
-        print(f"\n{len(stages) - len(waiting)} cached, {len(waiting)} to run")
-        tables = self.sibling(Tables)
-        ahead = (tables.left_out(), forecast_line(tables))
-        print("".join(f"{line}\n" for line in ahead if line), end="", flush=True)
+        not_asked = f", {gone} gone that nothing asks for, since what rests on them is there" if gone else ""
+        print(f"\n{len(self.stages()) - len(waiting) - gone} cached, {len(waiting)} to run{not_asked}")
+        print("".join(f"{line}\n" for line in (*tables.ahead(), *forecast_lines(tables))), end="", flush=True)
 
 
-def reason(stage: Stage, waiting: list[Stage]) -> str:
+def reason(stage: AnyStage, waiting: list[AnyStage]) -> str:
     """Why a stage would run: its damage, its changed knobs, its changed upstream, or that it never ran."""
     if stage.entry.exists():
         return f"damaged: {stage.entry.damage()}"
-    before = latest_like(stage)
+    if any((outputs_folder() / TRASH).glob(f"*/{stage.entry.folder.parent.name}/{stage.entry.name}")):
+        return "was invalidated"
+    before = nearest_before(stage)
     if before is None:
         return "never computed"
     changes = differences(before["knobs"], stage.significant_knobs())
-    if before["version"] != stage.version:
-        changes.append(f"code version: {before['version']} -> {stage.version}")
-    if before.get("fingerprint") != stage.fingerprint():
+    if before["version"] != stage.meaning():
+        changes.append(f"code version: {before['version']} -> {stage.meaning()}")
+    if before["fingerprint"] != stage.fingerprint():
         changes.append("data changed")
-    changed = {
-        part.stage(): None for name, part in stage.upstream().items() if before["upstream"].get(name) != part.key
-    }
-    changes += [f"upstream {name} changed" for name in changed]
-    missing = {part.stage(): None for part in stage.upstream().values() if part in waiting}
-    return "; ".join(changes) or "; ".join(f"upstream {name} must run" for name in missing) or "its entry is gone"
+    changes += _upstream_changes(before, stage)
+    lacking = dict.fromkeys(f"upstream {part.stage()} must run" for part in stage.above.values() if part in waiting)
+    return "; ".join(changes) or "; ".join(lacking) or "its entry is gone"
 
 
-def latest_like(stage: Stage) -> dict[str, Any] | None:
-    """The manifest of the same stage, data set and axes that is nearest in knobs, the newest among equals."""
-    axes = dict(stage.axes)
-    found = [
-        manifest
-        for manifest in manifests(stage.entry.folder.parent)
-        if manifest.get("dataset") == stage.dataset and manifest.get("axes") == axes
-    ]
-    return min(
-        reversed(found),
-        key=lambda manifest: len(differences(manifest["knobs"], stage.significant_knobs())),
-        default=None,
+def _upstream_changes(before: Manifest, stage: AnyStage) -> list[str]:
+    """What was made of other things than now, by the stages that are above; new roles by name."""
+    old = before["upstream"]
+    changed = [part.stage() for role, part in stage.above.items() if old.get(role, part.key) != part.key]
+    added, dropped = (
+        [role for role in stage.above if role not in old],
+        [role for role in old if role not in stage.above],
     )
+    told = [f"upstream {name} changed" for name in dict.fromkeys(changed)]
+    return told + [f"new: {', '.join(added)}"] * bool(added) + [f"no more: {', '.join(dropped)}"] * bool(dropped)
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def nearest_before(stage: AnyStage) -> Manifest | None:
+    """The manifest of the same stage, data sets and axes that differs least, the newest among equals."""
+    datasets = {role: part.dataset for role, part in stage.above.items()}
+
+    def is_like(found: Manifest) -> bool:
+        then = {role: Path(entry).name.rsplit("-", 1)[0] for role, entry in found["upstream_entries"].items()}
+        same = all(then[role] == name for role, name in datasets.items() if role in then)
+        return (found["dataset"], found["axes"]) == (stage.dataset, stage.axes) and same
+
+    def distance(found: Manifest) -> int:
+        return len(differences(found["knobs"], stage.significant_knobs())) + len(_upstream_changes(found, stage))
+
+    entries = cache.entries(stage.entry.folder.parent)
+    return min((found for _, found in reversed(entries) if is_like(found)), key=distance, default=None)
+
+
+def differences(old: dict[str, object], new: dict[str, object]) -> list[str]:
     """`name: old -> new` for every knob that differs."""
-    names = sorted({*old, *new})
     return [
         f"{name}: {shown(old.get(name))} -> {shown(new.get(name))}"
-        for name in names
+        for name in sorted({*old, *new})
         if cache.canonical(old.get(name)) != cache.canonical(new.get(name))
     ]
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     return str(value) if not isinstance(value, (dict, list)) else cache.canonical(value)

@@ -1,38 +1,45 @@
-"""Invalidate, Verify, Gc: what is to be computed anew, what is damaged, what can go."""
+"""Invalidate and Verify: what is to be computed anew, and what is damaged."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 import luigi
 
-from tasks.core import cache, settings
+from pipeline.knobs.ranges import nearest
+from tasks.core import cache
 from tasks.core.cache import Entry
-from tasks.core.errors import HairlineError, SettingsError, StageError, nearest
-from tasks.core.stage import Stage
-from tasks.questions.run_all import Question
-from tasks.reports.rows import walk
+from tasks.core.errors import SettingsError, StageError
+from tasks.core.parameters import name_of
+from tasks.core.question import Question
+from tasks.core.settings import outputs_folder
+from tasks.core.stage import AnyStage
+from tasks.core.walk import every_entry, resting_on, walk
 from tasks.tables import Tables
+
+TRASH = ".trash"
 
 
 class Upkeep(Question):
     """A question about the cached entries of one data set."""
 
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[AnyStage]:
         """Every stage of the experiment, upstream first."""
         return walk(self.sibling(Tables))
 
-    def entries(self) -> Iterable[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """All finished entries of the data set, whatever settings made them."""
-        name = re.compile(rf"{re.escape(self.dataset)}-[0-9a-f]{{{cache.KEY_CHARS}}}")
-        for folder in sorted(settings.outputs_folder().glob(f"[!.]*/{self.dataset}-*")):
-            if folder.is_dir() and name.fullmatch(folder.name):
+        for folder in sorted(outputs_folder().glob(f"[!.]*/{self.dataset}-*")):
+            if folder.is_dir() and self.owns(folder.name):
                 yield Entry(folder, _key_in(folder))
+
+    def owns(self, name: str) -> bool:
+        """Whether an entry's name, or one that begins with it, is of this data set and of no `<dataset>-two`."""
+        return bool(re.match(rf"{re.escape(self.dataset)}-[0-9a-f]{{{cache.KEY_CHARS}}}(?![0-9a-z_])", name))
 
 
 def _key_in(folder: Path) -> str:
@@ -44,41 +51,45 @@ def _key_in(folder: Path) -> str:
 
 
 class Invalidate(Upkeep):
-    """Moves a stage's entry, and what was computed from it, to a trash folder; `--undo` moves the last batch back."""
+    """Moves a stage's entry, and all that was made from it, to a trash folder; `--undo` moves the last batch back."""
 
-    stage = luigi.Parameter(default="", positional=False, description="the stage whose entry is to be computed anew")
+    stage = name_of("the stage whose entry is to be computed anew")
     undo = luigi.BoolParameter(default=False, positional=False, description="move the last batch back")
+
+    def planned(self) -> list[AnyStage]:
+        return [self.sibling(Tables)]
 
     def answer(self) -> None:
         if self.undo:
             self._undo()
             return
-        names = {part.stage() for part in self.stages()}
+        stages = self.stages()
+        names = {part.stage() for part in stages}
         if self.stage not in names:
             raise SettingsError(f"--stage {self.stage!r} is no stage; {nearest(self.stage, names)}")
-        moved = [part for part in self.stages() if part.entry.exists() and self._rests_on_it(part)]
-        batch = _new_batch(settings.outputs_folder() / ".trash")
-        for part in moved:
-            if cache.is_locked(part.entry.folder):
-                raise StageError(f"{part.entry.name} is being computed; wait for that run, then invalidate")
-            target = batch / part.entry.folder.parent.name
+        entries = every_entry()
+        keys = resting_on((part.key for part in stages if part.stage() == self.stage), entries)
+        moved = [(entry, found) for key, (entry, found) in entries.items() if key in keys]
+        for entry, _ in moved:
+            if cache.is_locked(entry.folder):
+                raise StageError(f"{entry.name} is being computed; wait for that run, then invalidate")
+        batch = _new_batch(outputs_folder() / TRASH)
+        for entry, found in moved:
+            target = batch / entry.folder.parent.name
             target.mkdir(parents=True, exist_ok=True)
-            part.entry.folder.rename(target / part.entry.name)
-            print(f"moved  {part.stage():<14} {part.entry.name}")
+            entry.folder.rename(target / entry.name)
+            print(f"moved  {found['stage']:<14} {entry.name}")
         print(
             f"{len(moved)} entries are in {batch}; "
             f"undo: luigi --module tasks Invalidate --dataset {self.dataset} --undo"
         )
 
-    def _rests_on_it(self, part: Stage) -> bool:
-        return any(above.stage() == self.stage for above in walk(part))
-
     def _undo(self) -> None:
-        batches = sorted((settings.outputs_folder() / ".trash").glob("*"), key=lambda path: int(path.name))
+        batches = sorted((outputs_folder() / TRASH).glob("*"), key=lambda path: int(path.name))
         if not batches:
             raise StageError("the trash is empty; there is nothing to move back")
         for entry in sorted(batches[-1].glob("*/*")):
-            target = settings.outputs_folder() / entry.parent.name / entry.name
+            target = outputs_folder() / entry.parent.name / entry.name
             if target.exists():
                 print(f"kept   {target} (computed anew meanwhile; the old one stays in {entry})")
                 continue
@@ -116,59 +127,3 @@ class Verify(Upkeep):
             raise StageError(
                 "\n  ".join([f"{len(bad)} damaged entries; RunAll computes anew what is needed of them:", *bad])
             )
-
-
-class Gc(Upkeep):
-    """Removes what no current settings name: old entries, drafts, damaged copies, trash. Lists only, unless --apply."""
-
-    apply = luigi.BoolParameter(default=False, positional=False, description="really remove")
-
-    def answer(self) -> None:
-        needed = self._needed()
-        found = [(folder, why) for folder, why in self._candidates(needed) if not cache.is_locked(_entry_of(folder))]
-        size = 0
-        for folder, why in found:
-            used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            size += used
-            print(
-                f"{'removed' if self.apply else 'would go'}  {used / 1e6:9.1f} MB  "
-                f"{folder.parent.name}/{folder.name}  {why}"
-            )
-            if self.apply:
-                shutil.rmtree(folder)
-        end = "" if self.apply or not found else "; add --apply to remove them"
-        print(f"{len(found)} folders, {size / 1e6:.1f} MB{end}", flush=True)
-
-    def _needed(self) -> set[Path]:
-        """The entries that RunAll of any data set would use, in its recipe as it stands and in its variants."""
-        needed = {stage.entry.folder for stage in self.stages()}
-        for name in settings.known("dataset"):
-            try:
-                variants = ["", *settings.variants(name, "")]
-                for variant in variants:
-                    needed |= {stage.entry.folder for stage in walk(Tables(dataset=name, variant=variant))}
-            except HairlineError as error:
-                if name == self.dataset:
-                    raise
-                print(f"note: {name} cannot be planned ({error}); its entries are not touched")
-        return needed
-
-    def _candidates(self, needed: set[Path]) -> Iterable[tuple[Path, str]]:
-        outputs = settings.outputs_folder()
-        for entry in self.entries():
-            if entry.folder not in needed:
-                yield entry.folder, "no current settings name it"
-        for kind, why in ((".draft", "a run that was killed"), (".bad", "was damaged")):
-            for folder in sorted(outputs.glob(f"*/{kind}-{self.dataset}-*")):
-                yield folder, why
-        for log in sorted((outputs / "logs").glob(f"*/{self.dataset}-*")):
-            if not (outputs / log.parent.name / log.name).exists():
-                yield log, "the log of an entry that is gone"
-        for batch in sorted((outputs / ".trash").glob("*/*")):
-            for folder in sorted(batch.glob(f"{self.dataset}-*")):
-                yield folder, "in the trash"
-
-
-def _entry_of(folder: Path) -> Path:
-    """The entry whose lock guards a folder: a draft is guarded by the lock of what it is to become."""
-    return folder.with_name(folder.name.removeprefix(".draft-"))

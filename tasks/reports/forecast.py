@@ -4,100 +4,100 @@ from __future__ import annotations
 
 import collections
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from pipeline import knobs
 from pipeline.reports.manifests_to_forecast import Forecast, Training, forecast
 from tasks.core import cache, console, settings
-from tasks.core.provenance import manifests, snake
-from tasks.core.stage import Stage
+from tasks.core.files import snake
+from tasks.core.stage import AnyStage
 from tasks.core.trained_stage import TrainedStage
+from tasks.core.walk import missing
 from tasks.dataset import INDEX
 from tasks.intake import photo_index
 
 _GEOMETRIES = {"eightfold": 8, "none": 1}
 _SPEED = ("batch_size", "crop_px", "precision", "options", "head")  # the knobs that decide seconds per sample
-_MACHINE = ("device", "threads")
+_Trained = TrainedStage[knobs.TrainingKnobs]
 
 
-def forecast_line(*stages: Stage) -> str:
-    """One sentence about what must be trained before the stages are there; '' when nothing must."""
+def forecast_lines(*stages: AnyStage) -> list[str]:
+    """What must be trained before the stages are there, and what makes it slow on this machine."""
     trained = [part for part in missing(*stages) if isinstance(part, TrainedStage)]
     if not trained:
-        return ""
+        return []
     told = forecast(map(_ahead, trained), _past({stage.stage() for stage in trained}))
     kinds = collections.Counter(stage.stage() for stage in trained)
     counts = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
     many = f"{told.trainings} trainings lie" if told.trainings > 1 else "1 training lies"
-    return f"{many} ahead ({counts}): {_how_long(told)}"
-
-
-def missing(*stages: Stage) -> list[Stage]:
-    """What will run, each once: what is above a finished stage is not asked for, even where it is gone."""
-    found: dict[Stage, None] = {}
-
-    def visit(part: Stage) -> None:
-        if part not in found and not part.complete():
-            found[part] = None
-            for above in part.upstream().values():
-                visit(above)
-
-    for stage in stages:
-        visit(stage)
-    return list(found)
+    return [f"{many} ahead ({counts}): {_how_long(told)}", *_slow(trained)]
 
 
 def _how_long(told: Forecast) -> str:
-    names = ", ".join(sorted(set(told.unknown)))
+    names, rough = (", ".join(sorted(set(each))) for each in (told.unknown, told.rough))
     if len(told.unknown) == told.trainings:
         return f"no estimate yet, nothing like {names} was trained on this machine; each says how long it has left"
-    about = f"about {console.duration(told.seconds)}"
-    if not told.unknown:
-        return f"{about}, going by past ones on this machine"
-    known = told.trainings - len(told.unknown)
-    return f"{about} for {known} of them, going by past ones on this machine; no estimate yet for {names}"
+    known = f" for {told.trainings - len(told.unknown)} of them" if names else ""
+    basis = "going by past ones on this machine" + (f" (of {rough} with other threads)" if rough else "")
+    return f"about {console.duration(told.seconds)}{known}, {basis}" + (
+        f"; no estimate yet for {names}" if names else ""
+    )
 
 
-def _ahead(stage: TrainedStage) -> Training:
-    folders = {name: part.entry.folder for name, part in stage.upstream().items()}
-    here = {"host": console.host(), "execution": knobs.as_dict(stage.execution)}
-    return _training(stage.stage(), stage.axes, stage.significant_knobs(), folders, here)
+def _slow(trained: Iterable[_Trained]) -> list[str]:
+    """bfloat16 on a processor that has to imitate it is slower than float32, by far."""
+    slow = {
+        stage.stage() for stage in trained if stage.knobs.precision == "bfloat16" and stage.execution.device != "cuda"
+    }
+    if not slow or console.has_fast_bfloat16():
+        return []
+    flags = " ".join(f"--{stage}-precision float32" for stage in sorted(slow))
+    return [f"this processor imitates bfloat16, which takes about ten times as long as float32; faster: {flags}"]
 
 
-def _past(stages: Iterable[str]) -> Iterable[tuple[Training, float]]:
+def _ahead(stage: _Trained) -> Training:
+    folders = {role: part.entry.folder for role, part in stage.above.items()}
+    return _training(
+        stage.stage(), stage.axes, stage.significant_knobs(), folders, console.host(), knobs.as_dict(stage.execution)
+    )
+
+
+def _past(stages: Iterable[str]) -> Iterator[tuple[Training, float]]:
     """Every finished training of those stages in the outputs folder, with its seconds."""
     outputs = settings.outputs_folder()
     for stage in stages:
-        for manifest in manifests(outputs / snake(stage)):
-            folders = {name: outputs / entry for name, entry in manifest["upstream_entries"].items()}
-            yield _training(stage, manifest["axes"], manifest["knobs"], folders, manifest), manifest["seconds"]
+        for _, found in cache.entries(outputs / snake(stage)):
+            folders = {role: outputs / entry for role, entry in found["upstream_entries"].items()}
+            training = _training(stage, found["axes"], found["knobs"], folders, found["host"], found["execution"])
+            yield training, found["seconds"]
 
 
 def _training(
     stage: str,
     axes: Mapping[str, str],
-    numbers: Mapping[str, Any],
+    numbers: Mapping[str, object],
     folders: Mapping[str, Path],
-    where: Mapping[str, Any],
+    host: str,
+    execution: Mapping[str, object],
 ) -> Training:
     name = axes.get("segmenter") or axes.get("arch", "")
     speed = {knob: numbers[knob] for knob in _SPEED if knob in numbers}
-    machine = {"host": where["host"], **{knob: where["execution"][knob] for knob in _MACHINE}}
-    network = cache.canonical({"stage": stage, "name": name, **speed, **machine})
+    alike = {"stage": stage, "name": name, **speed, "host": host, "device": execution["device"]}
+    network = cache.canonical({**alike, "threads": execution["threads"]})
     per_epoch = numbers.get("samples_per_epoch") or _samples(stage, numbers, folders)
-    return Training(name, network, per_epoch, numbers.get("epochs", 0))
+    epochs = numbers.get("epochs", 0)
+    return Training(name, network, int(str(per_epoch)), int(str(epochs)), cache.canonical(alike))
 
 
-def _samples(stage: str, numbers: Mapping[str, Any], folders: Mapping[str, Path]) -> int:
+def _samples(stage: str, numbers: Mapping[str, object], folders: Mapping[str, Path]) -> int:
     """Samples of an epoch that takes all there are; 0 where the stages above have not counted them yet."""
     if stage == "Classifier":
         return _patches(folders["patches"] / "counts.csv")
     images = _images(folders["dataset"] / INDEX, "train")
     if "added_dataset" in folders:
         images += _images(folders["added_dataset"] / INDEX, "test")
-    return images * _GEOMETRIES.get(numbers.get("geometry", ""), 0)
+    return images * _GEOMETRIES.get(str(numbers.get("geometry", "")), 0)
 
 
 def _patches(counts: Path) -> int:

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 from tasks.core import settings
+from tasks.supervision import SUPERVISIONS
 
 TABLES = "paper_tables.csv"
 TEST_SETS = "paper_test_sets.csv"
@@ -78,7 +79,7 @@ def place(train_set: str, test_set: str, labels: str) -> Place | None:
 
     Our names tell what a data set is used for (cfd-all, cfd-train); the paper's are without that.
     """
-    theirs, added = bare(train_set), "+test" if labels == "semi" else ""
+    theirs, added = bare(train_set), "+test" if SUPERVISIONS[labels].adds_test_images else ""
     for name in (bare(test_set), f"{bare(test_set)}-test", f"{bare(test_set)}-rest"):
         table = _places().get((theirs + added, name))
         if table:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
+from tasks.core.files import Row
 from tasks.reports.paper import bare, read
+from tasks.supervision import SUPERVISIONS
 
 TABLE = "published.csv"
 PARAMETERS = "parameters"
@@ -34,11 +35,11 @@ def metrics() -> list[str]:
 
 
 def scores(segmenter: str, train_set: str, test_set: str, labels: str) -> Published:
-    """How well a segmenter does in its paper, or in another's. All were trained on full masks."""
+    """How well a segmenter does in its paper, or in another's. All were trained on the masks themselves."""
     place = (segmenter, "", bare(train_set), bare(test_set))
     values: dict[str, float | None] = dict.fromkeys(metrics())
     sources: list[str] = []
-    for row in rows() if labels == "full" else []:
+    for row in rows() if SUPERVISIONS[labels].published else []:
         fits = (row["segmenter"], row["variant"], row["train_set"], row["test_set"]) == place
         if fits and values[row["metric"]] is None:
             values[row["metric"]] = float(row["value"])
@@ -46,7 +47,7 @@ def scores(segmenter: str, train_set: str, test_set: str, labels: str) -> Publis
     return Published(values, "; ".join(dict.fromkeys(sources)))
 
 
-def parameters(segmenter: str) -> dict[str, Any]:
+def parameters(segmenter: str) -> Row:
     """The first row that counts this network as published; nan and '' where none does."""
     for row in rows(metric=PARAMETERS):
         if (row["segmenter"], row["variant"]) == (segmenter, ""):

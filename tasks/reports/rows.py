@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
-from tasks.cams import Cams
-from tasks.classifier import Classifier
-from tasks.core.provenance import snake
-from tasks.core.stage import Stage
-from tasks.crf_labels import CrfLabels
-from tasks.crf_search import CrfSearch
-from tasks.dataset import Dataset
-from tasks.edge_maps import EdgeMaps
-from tasks.patch_maps import PatchMaps
-from tasks.patches import Patches
-from tasks.predictions import Predictions
-from tasks.pseudo_labels import PseudoLabels
-from tasks.refinements import Refinements
+from tasks.classifier import SCORES, Classifier
+from tasks.core import cache, files
+from tasks.core.files import Row, snake
+from tasks.core.stage import AnyStage
+from tasks.core.walk import walk
+from tasks.labels import kept
 from tasks.reports import paper, published
 from tasks.scores import Scores
-from tasks.segmenter import Segmenter
-from tasks.threshold_maps import ThresholdMaps
+from tasks.supervision import LabelStage
 
-_KEY_STAGES: tuple[type[Stage], ...] = (
-    Dataset,
-    Patches,
-    Classifier,
-    PatchMaps,
-    Cams,
-    ThresholdMaps,
-    EdgeMaps,
-    PseudoLabels,
-    CrfSearch,
-    CrfLabels,
-    Segmenter,
-    Predictions,
-    Refinements,
-    Scores,
-)
+# in the order of the figure
+_KEYED = [
+    *("Dataset", "Patches", "Classifier", "PatchMaps", "Cams", "ThresholdMaps", "EdgeMaps", "PseudoLabels"),
+    *("CrfSearch", "CrfLabels", "Segmenter", "Predictions", "Refinements", "Scores"),
+]
 
 
-def segmentation_row(stage: Scores) -> dict[str, Any]:
+def segmentation_row(stage: Scores) -> Row:
     """A trained segmenter on a test set: our scores, the paper's, and those of the papers of other systems."""
     from pipeline.reports.scores_to_tables import beside
 
@@ -54,26 +35,38 @@ def segmentation_row(stage: Scores) -> dict[str, Any]:
     return {**beside(row, theirs.values, "published"), "published_source": theirs.source, **keys_of(stage)}
 
 
-def keys_of(stage: Stage) -> dict[str, str]:
+def label_row(stage: Scores) -> Row:
+    """Labels of a split against their masks, and how many of them are not fit for training."""
+    from pipeline.reports.scores_to_tables import beside
+
+    maps = stage.maps()
+    dropped = list(kept(maps.entry).values()).count(False) if isinstance(maps, LabelStage) else 0
+    axes = {"dataset": stage.dataset, "labels": stage.labels, "arch": stage.arch, "split": stage.split}
+    ours = {**axes, **stage.summary(), "left_out_of_training": dropped, "masks_used": stage.masks_used()}
+    theirs = paper.label_scores(stage.dataset, stage.labels, stage.arch, stage.split)
+    return {**beside(ours, theirs), **keys_of(stage)}
+
+
+def classifier_rows(stage: Classifier) -> Iterator[Row]:
+    """How well patches of each split are told apart."""
+    from pipeline.reports.scores_to_tables import beside
+
+    for row in files.read_rows(stage.entry.checked(SCORES)):
+        theirs = paper.classifier_scores(stage.dataset, stage.arch, str(row["split"]))
+        yield {**beside({"dataset": stage.dataset, **row}, theirs), **keys_of(stage)}
+
+
+def settings_rows(*stages: AnyStage) -> Iterator[Row]:
+    """Every number of every stage behind the tables, under the key that the rows name."""
+    for stage in walk(*stages):
+        for name, value in stage.significant_knobs().items():
+            yield {"stage": stage.stage(), "key": stage.short_key, "knob": name, "value": cache.canonical(value)}
+
+
+def keys_of(stage: AnyStage) -> Row:
     """The keys of the stages that made a row; '' where a stage had no part in it."""
-    keys = {f"{snake(kind.stage())}_key": "" for kind in _KEY_STAGES}
+    keys: Row = {f"{snake(kind)}_key": "" for kind in _KEYED}
     for part in walk(stage):
         if f"{snake(part.stage())}_key" in keys:
             keys[f"{snake(part.stage())}_key"] = part.short_key
     return keys
-
-
-def walk(stage: Stage) -> list[Stage]:
-    """The stage and all that it rests on, each once, upstream first."""
-    seen: dict[tuple[str, str], Stage] = {}
-
-    def visit(part: Stage) -> None:
-        name = (part.stage(), part.entry.name)
-        if name in seen:
-            return
-        for above in part.upstream().values():
-            visit(above)
-        seen[name] = part
-
-    visit(stage)
-    return list(seen.values())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tasks.core.files import Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +33,19 @@ def scored(
     if len(quality):
         parts += ["## Labels of the training images against their masks\n"]
         parts += [markdown(quality, to_tables.LABEL_COLUMNS)]
-    return "\n".join([*parts, *_other_metrics(segmentation)])
+    return "\n".join([*parts, *_other_metrics(segmentation), _elsewhere(dataset)])
+
+
+def _elsewhere(dataset: str) -> str:
+    """The tables that other commands make."""
+    return (
+        "## More tables\n\n"
+        f"* `luigi --module tasks LabelTables --dataset {dataset}`: Tables II and VII of the paper (label quality, "
+        "ablations), the diagnosis, and what the searches tried, as `labels-train/table_II.csv`, `table_VII.csv`, "
+        "`diagnosis.csv`, `crf_search-<classifier>.csv` and, after TuneLabels, `tune_labels.csv`\n"
+        f"* `luigi --module tasks CrossTable --dataset {dataset}`: trained on each data set, tested on each\n"
+        "* `luigi --module tasks Efficiency`: what each network costs\n"
+    )
 
 
 def _beside(table: pd.DataFrame) -> str:
@@ -43,7 +57,7 @@ def _beside(table: pd.DataFrame) -> str:
 
 def _other_metrics(segmentation: pd.DataFrame) -> list[str]:
     """What other papers report of the same predictions, and what they mean by it."""
-    from pipeline.ops.metrics import DEFINITIONS
+    from pipeline.ops.other_papers_scores import DEFINITIONS
     from pipeline.reports.scores_to_tables import PLACE_COLUMNS
     from pipeline.reports.tables_text import markdown
 
@@ -52,10 +66,17 @@ def _other_metrics(segmentation: pd.DataFrame) -> list[str]:
     return ["## What other papers report\n", table, "".join(f"* `{name}`: {DEFINITIONS[name]}\n" for name in names)]
 
 
-def unscored(dataset: str, rows: Iterable[Mapping[str, Any]], absent: Iterable[str]) -> str:
+def unscored(dataset: str, rows: Iterable[Row], absent: Iterable[str]) -> str:
     """Where labels and predictions lie."""
-    listed = "".join(f"* {row['stage']}: outputs/{row['folder']}\n" for row in rows)
+    listed = "".join(f"* {_words(row)}: outputs/{row['folder']}\n" for row in rows)
     return "\n".join([f"# {dataset}\n", *_left_out(absent), "Nothing to score against.\n", listed])
+
+
+def _words(row: Row) -> str:
+    """Predictions of unet trained on pseudo labels by resnet18, test images of bridge."""
+    network = f" of {row['segmenter']} trained on {row['labels']} labels" if row["segmenter"] else ""
+    classifier = f" by {row['arch']}" if row["arch"] else ""
+    return f"{row['stage']}{network}{classifier}, {row['split']} images of {row['images_of']}"
 
 
 def _left_out(absent: Iterable[str]) -> list[str]:

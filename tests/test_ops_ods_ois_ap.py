@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from pipeline.ops.scores import ScoreSheet, classification_scores, ods_ois_ap
+from pipeline.ops.ods_ois_ap import ScoreSheet, classification_scores, ods_ois_ap
 
 Pair = tuple[np.ndarray, np.ndarray]
 EMPTY = pytest.mark.parametrize("empty", ["zero", "one", "skip"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
+
+from pipeline.knobs.ranges import nearest
 
 LOSS_NAMES = (
     "bce",
@@ -38,12 +39,7 @@ def _term(term: str, text: str) -> tuple[str, float]:
         raise ValueError(f"{term!r} in the loss {text!r}; allowed: terms such as bce or 0.5*dice, joined by +")
     weight, name = float(found[1] or 1), found[2]
     if name not in LOSS_NAMES:
-        raise ValueError(f"there is no loss {name!r}; {_nearest(name)}")
+        raise ValueError(f"there is no loss {name!r}; {nearest(name, LOSS_NAMES)}")
     if not 0 < weight < math.inf:
         raise ValueError(f"weight {found[1]} of {name} in the loss {text!r}; allowed: finite numbers above 0")
     return name, weight
-
-
-def _nearest(name: str) -> str:
-    close = difflib.get_close_matches(name.lower(), LOSS_NAMES, n=1)
-    return f"did you mean {close[0]}?" if close else f"known: {', '.join(LOSS_NAMES)}"

@@ -1,4 +1,4 @@
-"""The gate: every image and every mask of every user comes in here, or is refused in one sentence."""
+"""Where every image and every mask of every user is decoded, or refused in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scores of other papers, each as its name is meant there; those of the method itself are in `scores`.
+"""The scores of other papers, each as its name is meant there; those of the method itself are in `ods_ois_ap`.
 
 A pixel is predicted crack when its value is > t, strictly, at the thresholds 0.00, 0.01, … 0.99.
 """
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.ops.counts import Bytes, Counts, Floats, compiled, levels_of
-from pipeline.ops.scores import divide
+from pipeline.ops.ods_ois_ap import divide
 from pipeline.ops.types import Mask
 
 THRESHOLDS_FROM_ZERO: Floats = np.arange(100) / 100

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from pipeline.ops.metrics import DEFINITIONS, MetricSheet
-from pipeline.ops.scores import ScoreSheet
+from pipeline.ops.ods_ois_ap import ScoreSheet
+from pipeline.ops.other_papers_scores import DEFINITIONS, MetricSheet
 
 Pair = tuple[np.ndarray, np.ndarray]
 Numbers = dict[str, float]

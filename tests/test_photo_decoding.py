@@ -1,4 +1,4 @@
-"""The gate: whatever is given as an image or a mask is used rightly, or refused in one sentence."""
+"""Whatever is given as an image or a mask is used rightly, or refused in one sentence."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import pytest
 from PIL import Image
 
 from pipeline.knobs import DatasetKnobs
-from tasks.core import settings
-from tasks.intake import gate
+from tasks.intake import photo_decoding
+from tests.conftest import resolved
 
 ORIENTATION = 274
 
 
 @pytest.fixture(scope="module")
 def rules() -> DatasetKnobs:
-    resolved: DatasetKnobs = settings.resolve("Dataset", "demo", "", "", {})
-    return resolved
+    found: DatasetKnobs = resolved("Dataset", "demo")
+    return found
 
 
 def grey(width: int = 8, height: int = 6, value: int = 0) -> Image.Image:
@@ -129,8 +129,8 @@ def test_an_image_that_cannot_be_used_is_refused_in_one_sentence(
 ) -> None:
     name, content, sentence = BAD_IMAGES[case]
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(gate.RefusedError) as refused:
-        gate.load_image(tmp_path / name, rules)
+    with pytest.raises(photo_decoding.RefusedError) as refused:
+        photo_decoding.load_image(tmp_path / name, rules)
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -157,8 +157,8 @@ def test_what_is_no_regular_file_is_refused_without_opening_it(
     make, sentence = BAD_FILES[case]
     path = tmp_path / f"a{suffix}"
     make(path)
-    with pytest.raises(gate.RefusedError, match=r"a\.") as refused:
-        gate.load_mask(path, rules, shape_hw=(6, 8), warn=print)
+    with pytest.raises(photo_decoding.RefusedError, match=r"a\.") as refused:
+        photo_decoding.load_mask(path, rules, shape_hw=(6, 8), warn=print)
     assert sentence in str(refused.value)
 
 
@@ -172,8 +172,8 @@ def test_a_file_that_may_not_be_read_says_so(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Image, "open", forbidden)
-    with pytest.raises(gate.RefusedError, match="you may not read it; give a readable file"):
-        gate.load_image(path, rules)
+    with pytest.raises(photo_decoding.RefusedError, match="you may not read it; give a readable file"):
+        photo_decoding.load_image(path, rules)
 
 
 def turned_mask() -> bytes:
@@ -205,17 +205,17 @@ BAD_MASKS: dict[str, tuple[str, bytes, str]] = {
 def test_a_mask_that_cannot_be_used_is_refused_in_one_sentence(tmp_path: Path, rules: DatasetKnobs, case: str) -> None:
     name, content, sentence = BAD_MASKS[case]
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(gate.RefusedError) as refused:
-        gate.load_mask(tmp_path / name, rules, shape_hw=(6, 8), warn=print)
+    with pytest.raises(photo_decoding.RefusedError) as refused:
+        photo_decoding.load_mask(tmp_path / name, rules, shape_hw=(6, 8), warn=print)
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def loaded(path: Path, image: Image.Image, rules: DatasetKnobs) -> tuple[np.ndarray, list[str]]:
-    """The mask as the gate sees it, and what it warns of."""
+    """The mask as it is decoded, and what it warns of."""
     warned: list[str] = []
     image.save(path)
-    return gate.load_mask(path, rules, shape_hw=(image.height, image.width), warn=warned.append), warned
+    return photo_decoding.load_mask(path, rules, shape_hw=(image.height, image.width), warn=warned.append), warned
 
 
 def test_a_mask_with_more_grey_than_allowed_is_refused_with_its_share(tmp_path: Path, rules: DatasetKnobs) -> None:
@@ -262,7 +262,7 @@ def test_a_mask_is_the_same_in_every_mode_that_can_hold_it(tmp_path: Path, rules
 def test_every_mode_becomes_rgb(tmp_path: Path, rules: DatasetKnobs, mode: str) -> None:
     suffix = "tif" if mode in ("CMYK", "YCbCr") else "png"
     noise().convert(mode).save(tmp_path / f"a.{suffix}")
-    image = gate.load_image(tmp_path / f"a.{suffix}", rules)
+    image = photo_decoding.load_image(tmp_path / f"a.{suffix}", rules)
     assert image.shape == (48, 64, 3)
     assert image.dtype == np.uint8
 
@@ -272,18 +272,18 @@ def test_every_mode_becomes_rgb(tmp_path: Path, rules: DatasetKnobs, mode: str) 
 )
 def test_names_and_capital_letters_do_not_matter(tmp_path: Path, rules: DatasetKnobs, name: str) -> None:
     noise().save(tmp_path / name)
-    assert gate.load_image(tmp_path / name, rules).shape == (48, 64, 3)
+    assert photo_decoding.load_image(tmp_path / name, rules).shape == (48, 64, 3)
 
 
 def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path, rules: DatasetKnobs) -> None:
     values = np.array([[0, 257, 25_700, 65_535]], np.uint16)
     Image.fromarray(values).save(tmp_path / "a.png")
-    assert gate.load_image(tmp_path / "a.png", rules)[0, :, 0].tolist() == [0, 1, 100, 255]
+    assert photo_decoding.load_image(tmp_path / "a.png", rules)[0, :, 0].tolist() == [0, 1, 100, 255]
 
 
 def test_a_cmyk_jpeg_is_a_photo_of_three_channels(tmp_path: Path, rules: DatasetKnobs) -> None:
     Image.new("CMYK", (8, 6), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
-    red = gate.load_image(tmp_path / "a.jpg", rules)[3, 4]
+    red = photo_decoding.load_image(tmp_path / "a.jpg", rules)[3, 4]
     assert red[0] > 200
     assert red[1:].max() < 60
 
@@ -292,27 +292,27 @@ def test_a_photo_is_turned_as_its_exif_says(tmp_path: Path, rules: DatasetKnobs)
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     noise().save(tmp_path / "a.jpg", exif=exif)
-    assert gate.load_image(tmp_path / "a.jpg", rules).shape == (64, 48, 3)
+    assert photo_decoding.load_image(tmp_path / "a.jpg", rules).shape == (64, 48, 3)
 
 
 def test_the_preview_behind_a_camera_s_photo_does_not_matter(tmp_path: Path, rules: DatasetKnobs) -> None:
     noise().save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[noise().resize((8, 6))])
-    assert gate.load_image(tmp_path / "a.jpg", rules).shape == (48, 64, 3)
+    assert photo_decoding.load_image(tmp_path / "a.jpg", rules).shape == (48, 64, 3)
 
 
 def test_transparent_pixels_lie_on_white_where_the_settings_say_so(tmp_path: Path, rules: DatasetKnobs) -> None:
     rgba(0).save(tmp_path / "a.png")
-    assert (gate.load_image(tmp_path / "a.png", replace(rules, transparent="white")) == 255).all()
+    assert (photo_decoding.load_image(tmp_path / "a.png", replace(rules, transparent="white")) == 255).all()
 
 
 def test_a_single_pixel_is_an_image_as_far_as_the_gate_goes(tmp_path: Path, rules: DatasetKnobs) -> None:
     grey(1, 1, 7).save(tmp_path / "a.png")
-    assert gate.load_image(tmp_path / "a.png", rules).tolist() == [[[7, 7, 7]]]
+    assert photo_decoding.load_image(tmp_path / "a.png", rules).tolist() == [[[7, 7, 7]]]
 
 
 def test_what_the_gate_returns_can_be_written_to(tmp_path: Path, rules: DatasetKnobs) -> None:
     noise().save(tmp_path / "a.png")
-    assert gate.load_image(tmp_path / "a.png", rules).flags.writeable
+    assert photo_decoding.load_image(tmp_path / "a.png", rules).flags.writeable
 
 
 def save_mat(path: Path, segmentation: list[list[int]]) -> None:
@@ -323,17 +323,17 @@ def save_mat(path: Path, segmentation: list[list[int]]) -> None:
 
 def test_labels_two_and_four_of_crackforest_are_crack_and_three_is_not(tmp_path: Path, rules: DatasetKnobs) -> None:
     save_mat(tmp_path / "001.mat", [[1, 2, 3, 4], [1, 1, 1, 1]])
-    mask = gate.load_mask(tmp_path / "001.mat", rules, shape_hw=(2, 4), warn=print)
+    mask = photo_decoding.load_mask(tmp_path / "001.mat", rules, shape_hw=(2, 4), warn=print)
     assert mask.tolist() == [[False, True, False, True], [False] * 4]
 
 
 def test_a_fifth_label_in_crackforest_is_refused(tmp_path: Path, rules: DatasetKnobs) -> None:
     save_mat(tmp_path / "001.mat", [[1, 5]])
-    with pytest.raises(gate.RefusedError, match="values other than 1, 2, 3 and 4"):
-        gate.load_mask(tmp_path / "001.mat", rules, shape_hw=(1, 2), warn=print)
+    with pytest.raises(photo_decoding.RefusedError, match="values other than 1, 2, 3 and 4"):
+        photo_decoding.load_mask(tmp_path / "001.mat", rules, shape_hw=(1, 2), warn=print)
 
 
 def test_crackforest_masks_are_compared_with_the_size_of_their_photo(tmp_path: Path, rules: DatasetKnobs) -> None:
     save_mat(tmp_path / "001.mat", [[1, 2]])
-    with pytest.raises(gate.RefusedError, match="mask of 2×1 for an image of 3×1"):
-        gate.load_mask(tmp_path / "001.mat", rules, shape_hw=(1, 3), warn=print)
+    with pytest.raises(photo_decoding.RefusedError, match="mask of 2×1 for an image of 3×1"):
+        photo_decoding.load_mask(tmp_path / "001.mat", rules, shape_hw=(1, 3), warn=print)

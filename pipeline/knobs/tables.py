@@ -1,0 +1,77 @@
+"""The schema of scores, tables and what is asked of them, and of how everything is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pipeline.knobs.ranges import Count, Positive, Range, Share, Side
+from pipeline.knobs.training import Precision
+
+
+@dataclass(frozen=True)
+class ScoresKnobs:
+    empty: Literal["zero", "one", "skip"]
+    fixed_threshold: Share  # of IoU, Dice and accuracy: 0.00, 0.01 … 0.99
+    region_px: Side
+    region_crack_share: Share  # of its pixels, for a region to be cracked
+    region_hit_share: Share  # of its crack pixels, for a cracked region to be found
+
+    def __post_init__(self) -> None:
+        if self.fixed_threshold not in [percent / 100 for percent in range(100)]:
+            raise ValueError(f"fixed_threshold = {self.fixed_threshold:g}; allowed: 0.00, 0.01, … 0.99")
+        if not (self.region_crack_share and self.region_hit_share):
+            raise ValueError("region_crack_share and region_hit_share must be above 0, or every region is a hit")
+
+
+@dataclass(frozen=True)
+class TablesKnobs:
+    classifiers: list[str]
+    segmenters: list[str]  # "all" alone: every network of models/, in this and in semi
+    labels: list[str]
+    test_sets: list[str]  # "self": the test images of the data set itself
+    semi: list[str]  # those of the segmenters that are also trained with pseudo labels of the test images added
+    also_train_on: list[str]  # data sets whose own tables are wanted in these as well
+    absent: Literal["name", "fail"]  # what to do about data sets that are not on this machine
+    scored: bool  # whether there are masks to score against; false: labels and predictions are made and listed
+
+
+@dataclass(frozen=True)
+class LabelTablesKnobs:
+    classifiers: list[str]
+    variants: list[str]
+
+
+@dataclass(frozen=True)
+class CrossTableKnobs:
+    datasets: list[str]  # each is trained on, and each is tested on; "self": the data set itself
+    classifiers: list[str]  # behind crf and pseudo labels
+    segmenters: list[str]
+    labels: list[str]
+    absent: Literal["name", "fail"]  # what to do about data sets that are not on this machine
+
+
+@dataclass(frozen=True)
+class EfficiencyKnobs:
+    segmenters: list[str]
+    width_px: Side  # of the one image
+    height_px: Side
+    rounds: Positive  # forward passes, whose median is the time
+    warm_up: Count  # forward passes before them, after a first one in which the operations are counted
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class GcKnobs:
+    keep_days: Count  # what a command line made is no rubbish before
+
+
+@dataclass(frozen=True)
+class ExecutionKnobs:
+    """What may not change a result beyond round-off; never part of a key."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    threads: Annotated[int, Range(1, 256)]  # of one computing process
+    processes: Annotated[int, Range(1, 256)]  # side by side, in stages that work image by image
+    time_limit_s: Count  # of one stage; 0: none
+    decoded_mb: Count  # of the disk, for pixels that are decoded once and read by every training; 0: none are kept
