@@ -6,14 +6,16 @@ import dataclasses
 import importlib.util
 from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from torch import Tensor, nn
 
     from models.networks.resnet import Classifier
     from models.parts.wrapper import PaddedSegmenter as PaddedSegmenter
 
+    Options = DataclassInstance  # any frozen dataclass: the options of a network, all of them required
     Weights = Mapping[str, Tensor]  # a state dict
 
 CLASSIFIERS = ("resnet18", "resnet50", "resnet101", "resnet152")
@@ -31,12 +33,6 @@ SEGMENTERS = {
     "pspnet": "models.pspnet",
     "cgnet": "models.cgnet",
 }
-
-
-class Options(Protocol):
-    """Any frozen dataclass: the options of a network, all of them required."""
-
-    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
 
 def build_classifier(arch: str, *, head: str, weights: str | Weights, pixels: str) -> Classifier:

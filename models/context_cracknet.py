@@ -19,7 +19,7 @@ class Options:
     width: int  # channels behind the first convolution, 64 as published
     # Height and width of a training crop, for each of whose tokens the attention owns weights; [448, 448] as published.
     input_size: list[int]
-    # Images of other sizes: "tile" runs the network on tiles of input_size (see `models.parts.tiles`), "interpolate"
+    # Images of other sizes: "tile" runs the network on tiles of input_size (see `models.parts.wrapper`), "interpolate"
     # stretches those weights. Without `cagm` every size is taken as it is.
     tokens: Literal["tile", "interpolate"]
     cagm: bool  # the attention
@@ -45,8 +45,7 @@ class Options:
 def build(options: Options, *, pixels: str, weights: models.Weights | None = None) -> models.PaddedSegmenter:
     from models.networks.context_cracknet import TOKEN_PX, ContextCrackNet
     from models.parts.resnet_stages import build_trunk
-    from models.parts.tiles import Tiled
-    from models.parts.wrapper import PaddedSegmenter
+    from models.parts.wrapper import PaddedSegmenter, Tiled
 
     height, width = options.input_size
     grid = height // TOKEN_PX, width // TOKEN_PX

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.knobs import CrfSearchKnobs
-from pipeline.ops.crf import dense_crf
-from pipeline.ops.localization import merge_maps
+from pipeline.ops.coarse_maps import merge_maps
+from pipeline.ops.crf import CrfParameters, dense_crf
 from pipeline.ops.types import ImageRGB, Map
 
 
@@ -23,5 +23,6 @@ def crf_label(
     image_rgb: ImageRGB, unary: Map, parameters: Mapping[str, Any], knobs: CrfSearchKnobs
 ) -> NDArray[np.uint8]:
     """uint8 H×W, 0 or 255; the parameters are those of the two kernels and the iterations."""
-    mask = dense_crf(image_rgb, unary, unary_scale=knobs.unary_scale, unary_clip=knobs.unary_clip, **parameters)
+    scale, clip = knobs.unary_scale, knobs.unary_clip
+    mask = dense_crf(image_rgb, unary, CrfParameters(**parameters), unary_scale=scale, unary_clip=clip)
     return mask.astype(np.uint8) * np.uint8(255)

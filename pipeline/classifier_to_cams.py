@@ -12,8 +12,7 @@ from torch import Tensor
 from models.networks.resnet import Classifier
 from pipeline.knobs import CamsKnobs, Precision
 from pipeline.learning.training import autocast, evaluating, laid_out, place, to_batch
-from pipeline.ops.localization import normalise_by_maximum
-from pipeline.ops.resampling import upsample_lanczos
+from pipeline.ops.coarse_maps import normalise_by_maximum, upsample_lanczos
 from pipeline.ops.types import ImageRGB, Map
 from pipeline.ops.windows import pad_to_multiple
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from models.networks.resnet import Classifier
 from pipeline.knobs import PatchMapsKnobs
 from pipeline.learning.training import evaluating, laid_out, to_batch
-from pipeline.ops.resampling import upsample_lanczos
+from pipeline.ops.coarse_maps import upsample_lanczos
 from pipeline.ops.types import ImageRGB, Map
 from pipeline.ops.windows import mean_of_overlaps, pad_to_windows
 

@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.knobs import EdgeMapsKnobs
-from pipeline.ops.edges import canny
-from pipeline.ops.smoothing import to_grey
+from pipeline.ops.filters import canny, to_grey
 from pipeline.ops.types import Grey, ImageRGB, Mask
 
 

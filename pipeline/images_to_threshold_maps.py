@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.knobs import ThresholdMapsKnobs
-from pipeline.ops.smoothing import bilateral, to_grey
+from pipeline.ops.filters import bilateral, to_grey
 from pipeline.ops.thresholds import local_multi_otsu
 from pipeline.ops.types import ImageRGB, Mask
 

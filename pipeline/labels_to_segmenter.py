@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +14,8 @@ from torch import nn
 from pipeline.knobs import SegmenterKnobs
 from pipeline.learning.augmentation import GEOMETRIES, QUARTER
 from pipeline.learning.cutting import Cutter, cutter
-from pipeline.learning.losses import LossNumbers, segmenter_loss
-from pipeline.learning.training import Batch, Epoch, Loss, Progress, draw, fit
+from pipeline.learning.losses import segmenter_loss
+from pipeline.learning.training import Batch, Epoch, Progress, draw, fit
 from pipeline.ops.types import Grey, ImageRGB
 
 
@@ -43,13 +42,7 @@ def train_segmenter(
     geometries = GEOMETRIES if knobs.geometry == "eightfold" else 1
     samples = knobs.samples_per_epoch or len(images) * geometries
     feed = CropFeed(cutter(images, device), cutter(targets, device), shapes, knobs.crop_px, geometries, samples)
-    return fit(model, feed, loss_of(knobs, sides), knobs, device=device, resume=resume, progress=progress)
-
-
-def loss_of(knobs: SegmenterKnobs, sides: Sequence[float]) -> Callable[[int], Loss]:
-    """The loss of each epoch, as the settings say."""
-    numbers = LossNumbers(**{field.name: getattr(knobs, field.name) for field in dataclasses.fields(LossNumbers)})
-    return segmenter_loss(knobs.loss, knobs.side_loss, sides, numbers)
+    return fit(model, feed, segmenter_loss(knobs, sides), knobs, device=device, resume=resume, progress=progress)
 
 
 def common_shapes(images: Sequence[ImageRGB], targets: Sequence[Grey]) -> npt.NDArray[np.int64]:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.knobs import PseudoLabelsKnobs
-from pipeline.ops.localization import merge_maps
+from pipeline.ops.coarse_maps import merge_maps
+from pipeline.ops.filters import bilateral
 from pipeline.ops.morphology import close, dilate, erode
-from pipeline.ops.smoothing import bilateral
 from pipeline.ops.types import Map, Mask
 
 

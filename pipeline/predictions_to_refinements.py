@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.knobs import RefinementsKnobs
-from pipeline.ops.crf import dense_crf
-from pipeline.ops.refinement import refine_guided
-from pipeline.ops.smoothing import to_grey
+from pipeline.ops.crf import CrfParameters, dense_crf
+from pipeline.ops.filters import refine_guided, to_grey
 from pipeline.ops.types import ImageRGB, Map
 
 
@@ -28,15 +27,6 @@ def refined(image_rgb: ImageRGB, probability: Map, knobs: RefinementsKnobs) -> N
 
 
 def _by_crf(image_rgb: ImageRGB, probability: Map, knobs: RefinementsKnobs) -> NDArray[np.bool_]:
-    return dense_crf(
-        image_rgb,
-        probability,
-        unary_scale=knobs.unary_scale,
-        unary_clip=knobs.unary_clip,
-        gaussian_sxy_px=knobs.gaussian_sxy_px,
-        gaussian_compat=knobs.gaussian_compat,
-        bilateral_sxy_px=knobs.bilateral_sxy_px,
-        bilateral_srgb=knobs.bilateral_srgb,
-        bilateral_compat=knobs.bilateral_compat,
-        iterations=knobs.iterations,
-    )
+    parameters = CrfParameters(*(getattr(knobs, name) for name in CrfParameters._fields))
+    scale, clip = knobs.unary_scale, knobs.unary_clip
+    return dense_crf(image_rgb, probability, parameters, unary_scale=scale, unary_clip=clip)

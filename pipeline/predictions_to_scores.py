@@ -50,4 +50,4 @@ def score_ways(
 
 def score_patches(labels: NDArray[Any], probabilities: NDArray[np.float32]) -> dict[str, Any]:
     """F1, precision, recall, AUC and confusion counts of a patch classifier."""
-    return dict(classification_scores(labels.astype(bool), probabilities, CRACK_PROBABILITY))
+    return classification_scores(labels.astype(bool), probabilities, CRACK_PROBABILITY)

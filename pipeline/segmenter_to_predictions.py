@@ -9,7 +9,7 @@ from torch import nn
 
 from pipeline.knobs import PredictionsKnobs
 from pipeline.learning.training import evaluating, laid_out, to_batch
-from pipeline.ops.resampling import resize_image, resize_linear
+from pipeline.ops.coarse_maps import resize_image, resize_linear
 from pipeline.ops.types import ImageRGB, Map
 from pipeline.ops.windows import pad_to_multiple, tiles
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor, nn
 
 import models
@@ -17,7 +18,7 @@ from pipeline.knobs import ClassifierKnobs, PatchesKnobs, PatchMapsKnobs
 from pipeline.learning.augmentation import PatchIndex, cut_patch
 from pipeline.learning.cutting import OnHost
 from pipeline.learning.training import Epoch, seeded
-from pipeline.ops.windows import cut_windows, mean_of_overlaps, pad_to_windows
+from pipeline.ops.windows import mean_of_overlaps, pad_to_windows
 from pipeline.patches_to_classifier import (
     PatchFeed,
     check_weights,
@@ -148,7 +149,7 @@ def test_no_patches_have_no_probabilities() -> None:
 @pytest.mark.parametrize("size", [(64, 96), (50, 70), (20, 33), (32, 32)])
 def test_a_patch_map_is_the_mean_of_the_windows_over_each_cell(size: tuple[int, int]) -> None:
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
-    windows = cut_windows(pad_to_windows(image, 32, 16), 32, 16)
+    windows = sliding_window_view(pad_to_windows(image, 32, 16), (32, 32), axis=(0, 1))[::16, ::16]
     expected = 1 / (1 + np.exp(-4 * (0.5 - windows.mean(axis=(2, 3, 4)) / 255)))
     stretch = patch_map(Darkness(), image, replace(MAPS, overlap="stretch"), device=CPU)  # type: ignore[arg-type]
     assert np.allclose(stretch, expected, atol=1e-5)

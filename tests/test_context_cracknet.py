@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from models.networks.context_cracknet import ContextBlock, ContextCrackNet, Gate, LinformerAttention
-from models.parts.tiles import Tiled, mirror_until, starts
+from models.parts.wrapper import Tiled, mirror_until, starts
 from tests.networks import built, image, parameters, shape_of, what_enters
 
 OPTIONS = {"input_size": [64, 96], "tokens": "interpolate", "rank": 5}

@@ -182,7 +182,7 @@ def test_the_labels_are_made_with_the_best_parameters(finished: Path) -> None:
     labels = CrfLabels(dataset="tiny", arch="resnet18")
     search, photo = labels.search(), labels.photos()[0]
     cam = search.cams(split="train").maps().of(photo)
-    expected = dense_crf(photo.image(), cam, unary_scale=1.0, unary_clip=0.05, **search.best())
+    expected = dense_crf(photo.image(), cam, CrfParameters(**search.best()), unary_scale=1.0, unary_clip=0.05)
     assert (labels.maps().of(photo) == 255 * expected).all()
     assert search.masks_used() == 3
 

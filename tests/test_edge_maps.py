@@ -23,8 +23,8 @@ from pipeline.knobs import EdgeMapsKnobs, PhotometricKnobs, fields
 from pipeline.labels_to_segmenter import train_segmenter
 from pipeline.learning.augmentation import GEOMETRIES, photometric
 from pipeline.learning.cutting import OnDevice, OnHost
-from pipeline.ops.edges import canny
-from pipeline.ops.resampling import resize_image
+from pipeline.ops.coarse_maps import resize_image
+from pipeline.ops.filters import canny
 from pipeline.segmenter_to_predictions import logits_of, predict
 from tasks import Dataset, EdgeMaps, Predictions, Segmenter
 from tasks.core.errors import HairlineError

@@ -10,11 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.knobs.loss_texts import LOSS_NAMES
-from pipeline.learning.losses import LOSSES, LossNumbers, parse_loss, segmenter_loss, weights_at
+from pipeline.knobs import SegmenterKnobs
+from pipeline.knobs.loss_texts import LOSS_NAMES, parse_loss
+from pipeline.learning.losses import LOSSES, segmenter_loss, weights_at
+from tests.knob_values import SEGMENTER
 
 LN2, LN3 = math.log(2), math.log(3)
-NUMBERS = LossNumbers(
+NUMBERS = replace(
+    SegmenterKnobs(**SEGMENTER),
     positive_weight=3,
     focal_alpha=1,
     focal_gamma=2,
@@ -162,7 +165,7 @@ def test_a_loss_equals_its_formula(name: str) -> None:
 def test_the_gradient_is_that_of_the_loss(name: str) -> None:
     for logits, targets in cases():
         point = torch.tensor(logits, requires_grad=True)
-        loss = partial(LOSSES[name], targets=torch.tensor(targets), numbers=NUMBERS)
+        loss = partial(LOSSES[name], targets=torch.tensor(targets), knobs=NUMBERS)
         assert torch.autograd.gradcheck(loss, point)
 
 
@@ -202,7 +205,7 @@ def test_saturated_logits_have_finite_losses_and_gradients(name: str, gamma: flo
             assert_finite(name, torch.full((7,), 1e4), targets, numbers)
 
 
-def assert_finite(name: str, far: Tensor, targets: Tensor, numbers: LossNumbers) -> None:
+def assert_finite(name: str, far: Tensor, targets: Tensor, numbers: SegmenterKnobs) -> None:
     logits = far.view(1, 1, 1, 7).clone().requires_grad_()
     loss = LOSSES[name](logits, targets.view(1, 1, 1, 7), numbers)
     loss.backward()
@@ -304,7 +307,9 @@ def test_side_outputs_add_with_their_weights_and_may_have_a_loss_of_their_own() 
     main, one, two, targets = batch()
     output = {"logits": main, "aux": [one, two]}
     for side, read_as in (("focal", "focal"), ("", "0.5*bce+2*dice")):
-        measured = segmenter_loss("0.5*bce+2*dice", side, [0.25, 4], NUMBERS)(1)(output, targets)
+        measured = segmenter_loss(replace(NUMBERS, loss="0.5*bce+2*dice", side_loss=side), [0.25, 4])(1)(
+            output, targets
+        )
         expected = (
             of("0.5*bce+2*dice", main, targets) + 0.25 * of(read_as, one, targets) + 4 * of(read_as, two, targets)
         )
@@ -329,7 +334,9 @@ def test_nothing_fades_without_a_boundary_or_with_nothing_beside_it(text: str) -
 
 def test_side_and_main_fade_each_by_its_own_terms() -> None:
     main, one, _, targets = batch()
-    measured = segmenter_loss("bce+boundary", "dice", [0.5], NUMBERS)(3)({"logits": main, "aux": [one]}, targets)
+    measured = segmenter_loss(replace(NUMBERS, loss="bce+boundary", side_loss="dice"), [0.5])(3)(
+        {"logits": main, "aux": [one]}, targets
+    )
     expected = 0.5 * of("bce+boundary", main, targets) + 0.5 * of("dice", one, targets)
     assert measured["loss"].item() == pytest.approx(expected, rel=1e-6)
 
@@ -339,8 +346,12 @@ def test_half_precision_logits_cost_what_they_cost_in_full_even_under_autocast()
     half = main.bfloat16().requires_grad_()
     text = "+".join(LOSS_NAMES)
     with torch.autocast("cpu", torch.bfloat16):
-        measured = segmenter_loss(text, "", [], NUMBERS)(2)({"logits": half, "aux": []}, targets)
-    full = segmenter_loss(text, "", [], NUMBERS)(2)({"logits": half.detach().float(), "aux": []}, targets)
+        measured = segmenter_loss(replace(NUMBERS, loss=text, side_loss=""), [])(2)(
+            {"logits": half, "aux": []}, targets
+        )
+    full = segmenter_loss(replace(NUMBERS, loss=text, side_loss=""), [])(2)(
+        {"logits": half.detach().float(), "aux": []}, targets
+    )
     for name, value in measured.items():
         assert value.dtype == torch.float32 and torch.equal(value.detach(), full[name])
     measured["loss"].backward()
@@ -350,10 +361,12 @@ def test_half_precision_logits_cost_what_they_cost_in_full_even_under_autocast()
 def test_what_does_not_fit_together_is_said() -> None:
     main, one, two, targets = batch()
     with pytest.raises(ValueError, match="2 side weights for 1 side outputs; one for each"):
-        segmenter_loss("bce", "", [1, 1], NUMBERS)(1)({"logits": main, "aux": [one]}, targets)
+        segmenter_loss(replace(NUMBERS, loss="bce", side_loss=""), [1, 1])(1)({"logits": main, "aux": [one]}, targets)
     with pytest.raises(ValueError, match="0 side weights for 2 side outputs"):
-        segmenter_loss("bce", "", [], NUMBERS)(1)({"logits": main, "aux": [one, two]}, targets)
+        segmenter_loss(replace(NUMBERS, loss="bce", side_loss=""), [])(1)({"logits": main, "aux": [one, two]}, targets)
     with pytest.raises(ValueError, match="shapes must agree"):
-        segmenter_loss("bce", "", [1], NUMBERS)(1)({"logits": main, "aux": [one[:, :, :3]]}, targets)
+        segmenter_loss(replace(NUMBERS, loss="bce", side_loss=""), [1])(1)(
+            {"logits": main, "aux": [one[:, :, :3]]}, targets
+        )
     with pytest.raises(ValueError, match="did you mean focal"):
-        segmenter_loss("bce", "foca", [1], NUMBERS)
+        segmenter_loss(replace(NUMBERS, loss="bce", side_loss="foca"), [1])

@@ -121,7 +121,7 @@ def test_weights_for_a_network_without_an_encoder_are_refused() -> None:
         built("unet", weights={})
 
 
-@pytest.mark.parametrize("module", ["models.nowhere", "models.parts.tiles"])
+@pytest.mark.parametrize("module", ["models.nowhere", "models.parts.wrapper"])
 def test_a_module_that_is_no_network_is_told_what_to_write(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(models.SEGMENTERS, "toy", module)
     wanted = r"a frozen dataclass Options and a function build\(options, \*, pixels\); write them as in models/unet.py"

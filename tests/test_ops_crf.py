@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ops import crf_packed
-from pipeline.ops.crf import CrfParameters, Labeller, dense_crf, labels_at_scale, plain_labels
-from pipeline.ops.crf_packed import packed_labels
+from pipeline.ops import crf
+from pipeline.ops.crf import CrfParameters, Labeller, dense_crf, labels_at_scale, packed_labels, plain_labels
 
-NAMES = ("gaussian_sxy_px", "gaussian_compat", "bilateral_sxy_px", "bilateral_srgb", "bilateral_compat", "iterations")
 PARAMETERS = [
     (3.0, 3.0, 80.0, 13.0, 10.0, 5),
     (1.0, 1.0, 20.0, 5.0, 3.0, 5),
@@ -68,8 +66,7 @@ def test_labels_agree_with_the_exact_mean_field(parameters: tuple[float, ...]) -
     agree = []
     for seed in range(4):
         image_rgb, probability = scene(seed)
-        named = dict(zip(NAMES, parameters, strict=True))
-        ours = dense_crf(image_rgb, probability, unary_scale=0.9, unary_clip=0.05, **named)
+        ours = dense_crf(image_rgb, probability, CrfParameters(*parameters), unary_scale=0.9, unary_clip=0.05)  # type: ignore[arg-type]
         agree.append(ours == exact_mean_field(image_rgb, probability, 0.9, 0.05, *parameters))
     assert np.mean(agree) >= 0.995
 
@@ -102,7 +99,7 @@ def test_all_sets_at_once_agree_with_the_exact_mean_field(labeller: Labeller) ->
 def test_several_numbers_of_iterations_from_one_run_equal_separate_runs(labeller: Labeller) -> None:
     several = [one._replace(iterations=iterations) for iterations in (10, 0, 5, 1) for one in SETS[:3]]
     for label, one in zip(labelled(labeller, *scene(0), several), several, strict=True):
-        assert (label == dense_crf(*scene(0), **UNARY, **one._asdict())).all()
+        assert (label == dense_crf(*scene(0), one, **UNARY)).all()
 
 
 @settings(max_examples=25, deadline=None)
@@ -148,7 +145,7 @@ def test_how_packed_sets_share_the_memory_does_not_change_a_label(monkeypatch: p
     packed = functools.partial(packed_labels, **UNARY)
     together = labelled(packed, *scene(1), grid)
     for floats in (1, 3000, 5000):  # one set, three sets, six sets of 806 pixels at a time
-        monkeypatch.setattr(crf_packed, "_PACK_FLOATS", floats)
+        monkeypatch.setattr(crf, "_PACK_FLOATS", floats)
         assert (np.array(labelled(packed, *scene(1), grid)) == np.array(together)).all()
 
 
@@ -192,8 +189,8 @@ def test_half_the_size_gives_about_the_same_label(labeller: Labeller) -> None:
 
 
 def usual(image_rgb: np.ndarray, probability: np.ndarray, **changes: float) -> np.ndarray:
-    settings = dict(zip(NAMES, PARAMETERS[0], strict=True)) | {"unary_scale": 1.0, "unary_clip": 0.05}
-    return dense_crf(image_rgb, probability, **(settings | changes))
+    unary = {name: changes.pop(name, usual) for name, usual in (("unary_scale", 1.0), ("unary_clip", 0.05))}
+    return dense_crf(image_rgb, probability, SETS[0]._replace(**changes), **unary)
 
 
 def test_without_iterations_the_map_alone_decides() -> None:

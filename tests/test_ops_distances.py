@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.ops.distances import signed_distance
+from pipeline.ops.morphology import signed_distance
 
 
 def test_distances_by_eye() -> None:

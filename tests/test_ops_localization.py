@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ops.localization import merge_maps, normalise_by_maximum
+from pipeline.ops.coarse_maps import merge_maps, normalise_by_maximum
 
 
 def test_the_mean_of_both_maps_survives_only_above_the_threshold() -> None:

@@ -2,15 +2,25 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
 
-from pipeline.ops.ods_ois_ap import ScoreSheet, classification_scores, ods_ois_ap
+from pipeline.ops.ods_ois_ap import Empty, ScoreSheet, classification_scores
 
 Pair = tuple[np.ndarray, np.ndarray]
 EMPTY = pytest.mark.parametrize("empty", ["zero", "one", "skip"])
+
+
+def ods_ois_ap(
+    predictions: Iterable[np.ndarray], masks: Iterable[np.ndarray], *, empty: Empty = "zero"
+) -> dict[str, float]:
+    """Scores of pairs of prediction and mask, each looked at once and let go; see `ScoreSheet`."""
+    sheet = ScoreSheet(empty=empty)
+    for prediction, mask in zip(predictions, masks, strict=True):
+        sheet.add(prediction, mask)
+    return sheet.totals()
 
 
 def values(prediction: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ops.refinement import guided_filter, refine_guided
+from pipeline.ops.filters import guided_filter, refine_guided
 
 
 def mirrored(place: int, size: int) -> int:

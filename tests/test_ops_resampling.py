@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.ops.resampling import upsample_lanczos
+from pipeline.ops.coarse_maps import upsample_lanczos
 
 
 def test_the_map_takes_the_size_of_the_image() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.ops.smoothing import bilateral, to_grey
+from pipeline.ops.filters import bilateral, to_grey
 
 
 def photo(seed: int = 0) -> np.ndarray:

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.filters import threshold_otsu
 
-from pipeline.ops.thresholds import local_multi_otsu
-from pipeline.ops.thresholds_plain import plain_dark, plain_local_multi_otsu
+from pipeline.ops.thresholds import local_multi_otsu, plain_dark, plain_local_multi_otsu
 
 DATASETS = Path(__file__).resolve().parents[2] / "shared" / "datasets"
 CLASSES = pytest.mark.parametrize("classes", [2, 3])

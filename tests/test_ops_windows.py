@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.ops.windows import cut_windows, mean_of_overlaps, pad_to_multiple, pad_to_windows, window_starts
+from pipeline.ops.windows import mean_of_overlaps, pad_to_multiple, pad_to_windows, window_starts
 
 sides = st.integers(1, 12)
 
@@ -51,33 +51,6 @@ def test_padding_adds_no_more_than_needed_and_keeps_the_image(
 def test_window_starts_are_listed_in_order() -> None:
     assert window_starts(10, 4, 3) == [0, 3, 6]
     assert window_starts(3, 4, 3) == []
-
-
-@given(sides, sides, st.sampled_from([(), (3,)]))
-@settings(deadline=None)
-def test_cutting_without_overlap_and_stitching_is_the_identity(rows: int, cols: int, channels: tuple[int, ...]) -> None:
-    image = numbered(rows * 3, cols * 3, *channels)
-    windows = cut_windows(image, 3, 3)
-    assert windows.shape == (rows, cols, 3, 3, *channels)
-    stitched = np.concatenate([np.concatenate(list(row), axis=1) for row in windows], axis=0)
-    assert (stitched == image).all()
-
-
-def test_every_window_is_the_piece_of_the_image_where_it_starts() -> None:
-    image = numbered(8, 10, 3)
-    windows = cut_windows(image, 4, 2)
-    assert windows.shape == (3, 4, 4, 4, 3)
-    assert (windows[1, 2] == image[2:6, 4:8]).all()
-
-
-def test_windows_are_views_of_the_image() -> None:
-    image = numbered(6, 6)
-    assert np.shares_memory(cut_windows(image, 4, 2), image)
-
-
-def test_an_image_that_windows_do_not_fit_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"7×6 px .* pad"):
-        cut_windows(numbered(7, 6), 4, 2)
 
 
 def test_a_stride_larger_than_the_window_is_refused() -> None:

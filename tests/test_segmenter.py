@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pipeline.knobs import PredictionsKnobs, SegmenterKnobs
-from pipeline.labels_to_segmenter import CropFeed, loss_of, train_segmenter
+from pipeline.labels_to_segmenter import CropFeed, train_segmenter
 from pipeline.learning.augmentation import turn
 from pipeline.learning.cutting import OnHost
+from pipeline.learning.losses import segmenter_loss
 from pipeline.learning.training import Epoch, seeded
 from pipeline.segmenter_to_predictions import as_probability, logits_of, predict
 from tests.knob_values import SEGMENTER
@@ -123,7 +124,7 @@ def test_side_outputs_count_by_their_weights_against_soft_targets() -> None:
     main, side = torch.tensor([[[[0.0, 1.0, 2.0]]]]), torch.tensor([[[[-1.0, 0.0, 1.0]]]])
     soft = torch.tensor([[[[0.0, 0.2, 1.0]]]])
     expected = [F.binary_cross_entropy_with_logits(each, soft) for each in (main, side)]
-    loss = loss_of(KNOBS, [0.5])(1)({"logits": main, "aux": [side]}, targets)["loss"]
+    loss = segmenter_loss(KNOBS, [0.5])(1)({"logits": main, "aux": [side]}, targets)["loss"]
     assert torch.allclose(loss, expected[0] + 0.5 * expected[1])
 
 

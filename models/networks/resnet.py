@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 
 import torchvision
@@ -35,10 +36,8 @@ class Classifier(nn.Module):
 def build(arch: str, *, head: str, weights: str | Mapping[str, Tensor], pixels: str) -> Classifier:
     """See `models.build_classifier`. head: "linear", or "dense1000" (Dense 1000 ReLU, Dense 2)."""
     full = torchvision.models.get_model(arch, weights=None)
-    stages = [(name, child) for name, child in full.named_children() if name not in ("avgpool", "fc")]
-    trunk = nn.Sequential()
-    for name, stage in stages:
-        trunk.add_module(name, stage)  # keeps torchvision's names, so its weights fit
+    kept = [(name, child) for name, child in full.named_children() if name not in ("avgpool", "fc")]
+    trunk = nn.Sequential(OrderedDict(kept))  # keeps torchvision's names, so its weights fit
     if weights != "none":
         found = pretrained.imagenet_weights(arch, knob="weights") if isinstance(weights, str) else weights
         pretrained.fill_trunk(trunk, found)

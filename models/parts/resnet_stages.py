@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from models.parts import pretrained
-from models.parts.options import EXPANSIONS, TRUNKS, trunk_channels
+from models.parts.options import TRUNKS, trunk_channels
 
 DENSE = ((1, 1), (2, 1), (1, 2), (1, 4))  # stride and dilation of the four stages, 1/8 of the image at the end
 STRIDED = ((1, 1), (2, 1), (2, 1), (2, 1))  # 1/32 at the end
@@ -23,7 +24,7 @@ class ResNetStages(nn.Module):
     def __init__(self, trunk: str, width: int, *, dilated: bool) -> None:
         super().__init__()
         kind, counts = TRUNKS[trunk]
-        block: type[BasicBlock | Bottleneck] = BasicBlock if kind == "basic" else Bottleneck
+        block = BasicBlock if kind == "basic" else Bottleneck
         self.channels = trunk_channels(trunk, width)
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -32,8 +33,8 @@ class ResNetStages(nn.Module):
         inside = width
         for stage, (count, (stride, dilation)) in enumerate(zip(counts, DENSE if dilated else STRIDED, strict=True)):
             planes, outside = width * 2**stage, self.channels[stage + 1]
-            blocks = [block(inside, planes, stride, 1)]
-            blocks += [block(outside, planes, 1, dilation) for _ in range(count - 1)]
+            blocks = [block(inside, planes, stride, projection(inside, outside, stride))]
+            blocks += [dilate(block(outside, planes), dilation) for _ in range(count - 1)]
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
             inside = outside
         self.apply(initialise)
@@ -47,59 +48,18 @@ class ResNetStages(nn.Module):
         return features
 
 
-class BasicBlock(nn.Module):
-    """Two 3×3 convolutions with batch norm, and the input, or its 1×1 projection, added before the last ReLU."""
-
-    expansion = EXPANSIONS["basic"]
-
-    def __init__(self, inside: int, planes: int, stride: int, dilation: int) -> None:
-        super().__init__()
-        self.conv1 = convolution(inside, planes, stride, dilation)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = convolution(planes, planes, 1, dilation)
-        self.bn2 = nn.BatchNorm2d(planes)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = projection(inside, planes * self.expansion, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        out: Tensor = self.relu(y + self.downsample(x))
-        return out
+def dilate(block: nn.Module, dilation: int) -> nn.Module:
+    """Its 3×3 convolutions dilated, which torchvision allows in one of the two kinds of block only."""
+    for layer in block.modules():
+        if isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3):
+            layer.dilation = layer.padding = dilation, dilation
+    return block
 
 
-class Bottleneck(nn.Module):
-    """1×1, 3×3 (which strides and dilates), 1×1 to four times the channels; input added before the last ReLU."""
-
-    expansion = EXPANSIONS["bottleneck"]
-
-    def __init__(self, inside: int, planes: int, stride: int, dilation: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inside, planes, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(planes)
-        self.conv2 = convolution(planes, planes, stride, dilation)
-        self.bn2 = nn.BatchNorm2d(planes)
-        self.conv3 = nn.Conv2d(planes, planes * self.expansion, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(planes * self.expansion)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = projection(inside, planes * self.expansion, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        out: Tensor = self.relu(y + self.downsample(x))
-        return out
-
-
-def convolution(inside: int, outside: int, stride: int, dilation: int) -> nn.Conv2d:
-    return nn.Conv2d(inside, outside, 3, stride=stride, padding=dilation, dilation=dilation, bias=False)
-
-
-def projection(inside: int, outside: int, stride: int) -> nn.Module:
+def projection(inside: int, outside: int, stride: int) -> nn.Module | None:
     """What makes the input of a block fit its output; nothing where it fits already."""
     if stride == 1 and inside == outside:
-        return nn.Identity()
+        return None
     return nn.Sequential(nn.Conv2d(inside, outside, 1, stride=stride, bias=False), nn.BatchNorm2d(outside))
 
 

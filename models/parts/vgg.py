@@ -44,20 +44,14 @@ def convolutions(channels: Sequence[int], *, norm: Norm | None, bias: bool) -> n
 def load_encoder(stages: nn.ModuleList, encoder: str | Mapping[str, Tensor]) -> None:
     """`encoder` is "none", "imagenet", or a state dict with the names of torchvision's vgg16 or vgg16_bn.
 
-    ImageNet weights are those with batch norm where the stages have it. They expect pixels = "imagenet".
+    ImageNet weights are those with batch norm where the stages have it. They expect pixels = "imagenet". The
+    convolutions are copied and, where both have it, the batch norm; the classifier is left out. Stages without
+    biases drop them; a running mean behind a dropped bias is reduced by it, so that the layer still computes the same.
     """
-    normed = any(isinstance(layer, nn.BatchNorm2d) for layer in stages.modules())
-    weights = encoder_weights(encoder, "vgg16_bn" if normed else "vgg16")
-    if weights is not None:
-        load(stages, weights)
-
-
-def load(stages: nn.ModuleList, weights: Mapping[str, Tensor]) -> None:
-    """Copy the convolutions and, where both have it, the batch norm; the classifier is left out.
-
-    Stages without biases drop them; a running mean behind a dropped bias is reduced by it, so that the
-    layer still computes the same.
-    """
+    ours_normed = any(isinstance(layer, nn.BatchNorm2d) for layer in stages.modules())
+    weights = encoder_weights(encoder, "vgg16_bn" if ours_normed else "vgg16")
+    if weights is None:
+        return
     given = {name: tensor for name, tensor in weights.items() if name.startswith("features.")}
     normed = "features.1.running_mean" in given
     layers: list[Any] = list(stages)

@@ -1,7 +1,8 @@
-"""What every network shares: normalised pixels, and for segmenters any image size."""
+"""What networks share: normalised pixels, and for segmenters any image size, by padding or by tiles."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import get_args
 
 import torch
@@ -74,4 +75,66 @@ def pad_to_divisor(batch: Tensor, divisor: int) -> Tensor:
         batch = F.pad(batch, (0, right, 0, 0), mode="reflect" if right < width else "replicate")
     if down:
         batch = F.pad(batch, (0, 0, 0, down), mode="reflect" if down < height else "replicate")
+    return batch
+
+
+class Tiled(nn.Module):
+    """N×C×H×W → [N×1×H×W logits, …] of a network that wants `tile_hw`.
+
+    As few tiles as cover the image, spread evenly; logits of overlapping ones are averaged. An image smaller than a
+    tile is mirrored right and down until it is as large, and the logits are cropped; in training it is an error,
+    since a network that wants one size learns from the place of a pixel, and would learn the mirror.
+    """
+
+    def __init__(self, network: nn.Module, tile_hw: Sequence[int]) -> None:
+        super().__init__()
+        self.network = network
+        self.tile_height, self.tile_width = tile_hw
+
+    def forward(self, batch: Tensor) -> list[Tensor]:
+        height, width = batch.shape[-2:]
+        if self.training and (height < self.tile_height or width < self.tile_width):
+            raise ValueError(
+                f"a training batch of {height}×{width} px; wanted: at least the network's own "
+                f"{self.tile_height}×{self.tile_width} px, so let input_size be the size of the crops"
+            )
+        grown = mirror_until(batch, max(height, self.tile_height), max(width, self.tile_width))
+        rows = starts(grown.shape[-2], self.tile_height)
+        columns = starts(grown.shape[-1], self.tile_width)
+        windows = [
+            (slice(row, row + self.tile_height), slice(column, column + self.tile_width))
+            for row in rows
+            for column in columns
+        ]
+        tiles: list[list[Tensor]] = [self.network(grown[:, :, down, right]) for down, right in windows]
+        return [
+            stitch([tile[index] for tile in tiles], windows, grown.shape[-2:])[..., :height, :width]
+            for index in range(len(tiles[0]))
+        ]
+
+
+def stitch(tiles: list[Tensor], windows: list[tuple[slice, slice]], size: Sequence[int]) -> Tensor:
+    """The mean, at every pixel, of the tiles that cover it; float32 where there are several."""
+    if len(tiles) == 1:
+        return tiles[0]
+    total = tiles[0].new_zeros((len(tiles[0]), 1, *size), dtype=torch.float32)
+    covered = torch.zeros_like(total[:1])
+    for tile, (down, right) in zip(tiles, windows, strict=True):
+        total[..., down, right] += tile.float()
+        covered[..., down, right] += 1
+    return total / covered
+
+
+def starts(length: int, tile: int) -> list[int]:
+    """First pixels of the fewest tiles that cover `length` ≥ tile pixels, the first at 0, the last flush."""
+    steps = -(-length // tile) - 1
+    return [step * (length - tile) // steps for step in range(steps + 1)] if steps else [0]
+
+
+def mirror_until(batch: Tensor, height: int, width: int) -> Tensor:
+    """Mirrored right and down, border pixel not repeated, as often as needed; a single pixel is repeated."""
+    while (right := min(width - batch.shape[-1], max(batch.shape[-1] - 1, 1))) > 0:
+        batch = F.pad(batch, (0, right, 0, 0), mode="reflect" if batch.shape[-1] > 1 else "replicate")
+    while (down := min(height - batch.shape[-2], max(batch.shape[-2] - 1, 1))) > 0:
+        batch = F.pad(batch, (0, 0, 0, down), mode="reflect" if batch.shape[-2] > 1 else "replicate")
     return batch

@@ -13,27 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.demo.surfaces import (
-    Field,
-    Rng,
-    Scene,
-    asphalt,
-    blurred,
-    concrete,
-    cover,
-    darken,
-    fractal_noise,
-    joint,
-    log_uniform,
-    paint,
-    pebbles,
-    positions,
-    shadow,
-    shifted,
-    smooth_noise,
-    stain,
-    tyre_mark,
-)
+from pipeline.demo import surfaces
+from pipeline.demo.surfaces import Field, Rng, Scene, blurred, cover, darken, shifted, smooth_noise
 from pipeline.knobs import DemoPhotosKnobs
 
 SIZES_PX = ((320, 240), (360, 270), (288, 384))  # width × height; only the last is a multiple of 32
@@ -42,10 +23,13 @@ STEP_PX = 1.5  # between two points of a crack
 FINE = 4  # a pixel of the coverage is FINE × FINE samples
 INK = 240  # value of a sample in a crack: a multiple of FINE², so that their mean is a whole number
 WIDEST_PX = 11.0
-SURFACES = {"asphalt": asphalt, "concrete": concrete}
+SURFACES = {"asphalt": surfaces.asphalt, "concrete": surfaces.concrete}
 ON_THE_GROUND = {  # distractors, and how often each is seen
-    "asphalt": ((paint, 0.12), (tyre_mark, 0.2), (joint, 0.1), (stain, 0.5), (pebbles, 0.25)),
-    "concrete": ((paint, 0.04), (tyre_mark, 0.12), (joint, 0.35), (stain, 0.5), (pebbles, 0.2)),
+    surfaces.paint: {"asphalt": 0.12, "concrete": 0.04},
+    surfaces.tyre_mark: {"asphalt": 0.2, "concrete": 0.12},
+    surfaces.joint: {"asphalt": 0.1, "concrete": 0.35},
+    surfaces.stain: {"asphalt": 0.5, "concrete": 0.5},
+    surfaces.pebbles: {"asphalt": 0.25, "concrete": 0.2},
 }
 
 
@@ -65,10 +49,6 @@ class Crack:
 
     points_xy: NDArray[np.float64]
     widths_px: NDArray[np.float64]
-
-    @property
-    def area_px(self) -> float:
-        return float(self.widths_px.sum() * STEP_PX)
 
 
 def demo_photos(knobs: DemoPhotosKnobs) -> Iterator[DemoPhoto]:
@@ -90,15 +70,15 @@ def demo_photo(seed: int, split: str, index: int, cracked: bool) -> DemoPhoto:
     surface = ("asphalt", "concrete")[rng.integers(2)]
     width, height = SIZES_PX[rng.integers(len(SIZES_PX))]
     scene = SURFACES[surface](rng, (height, width))
-    for distractor, chance in ON_THE_GROUND[surface]:
-        if rng.random() < chance:
+    for distractor, chances in ON_THE_GROUND.items():
+        if rng.random() < chances[surface]:
             distractor(rng, scene)
     coverage = np.zeros((height, width), np.float32)
     if cracked:
         coverage = crack_coverage(rng, plan_cracks(rng, (height, width)), (height, width))
         open_crack(rng, scene, coverage)
     if rng.random() < 0.4:
-        shadow(rng, scene)
+        surfaces.shadow(rng, scene)
     image_rgb = photograph(rng, scene)
     return DemoPhoto(f"{split}/{surface}_{index:03d}", split, image_rgb, coverage >= 0.5)
 
@@ -108,7 +88,7 @@ def demo_photo(seed: int, split: str, index: int, cracked: bool) -> DemoPhoto:
 
 def plan_cracks(rng: Rng, shape: tuple[int, int]) -> list[Crack]:
     """Cracks and branches until they cover a drawn share of the photo; a path ends where it meets another."""
-    width_px = log_uniform(rng, 1.7, 8.0)
+    width_px = surfaces.log_uniform(rng, 1.7, 8.0)
     wanted_px = rng.uniform(0.013, 0.03) * shape[0] * shape[1]
     taken = np.zeros(shape, np.uint8)
     cracks: list[Crack] = []
@@ -120,7 +100,7 @@ def plan_cracks(rng: Rng, shape: tuple[int, int]) -> list[Crack]:
             continue
         cracks.append(crack)
         cv2.polylines(taken, [np.round(crack.points_xy).astype(np.int32)], False, 255, 3)
-        if sum(crack.area_px for crack in cracks) > wanted_px:
+        if sum(float(crack.widths_px.sum() * STEP_PX) for crack in cracks) > wanted_px:
             break
     return cracks
 
@@ -209,7 +189,7 @@ def open_crack(rng: Rng, scene: Scene, coverage: Field) -> None:
         rim = lit * np.clip(0.6 + 0.6 * smooth_noise(rng, shape, 14), 0, 1)
         scene *= 1 + rng.uniform(0.2, 0.5) * rim[..., None]
     bottom = rng.uniform(0.3, 0.75) * (1 + 0.2 * smooth_noise(rng, shape, 3))
-    bottom += 0.15 * np.clip(fractal_noise(rng, shape, 40), 0, 2)  # filled with dust here and there
+    bottom += 0.15 * np.clip(surfaces.fractal_noise(rng, shape, 40), 0, 2)  # filled with dust here and there
     bottom *= 1 - 0.35 * blurred(coverage, 1.5)  # the wider, the deeper
     unlit_wall = np.maximum(coverage - shifted(coverage, 2), 0)
     bottom *= 1 - 0.55 * unlit_wall
@@ -224,7 +204,7 @@ def open_crack(rng: Rng, scene: Scene, coverage: Field) -> None:
 def photograph(rng: Rng, scene: Scene) -> NDArray[np.uint8]:
     """Uneven light, vignetting, white balance, a slightly soft lens, sensor noise, 8 bits."""
     shape = scene.shape[:2]
-    y, x = (axis / max(shape) for axis in positions(shape))
+    y, x = (axis / max(shape) for axis in surfaces.positions(shape))
     slope_y, slope_x = rng.normal(0, 0.28), rng.normal(0, 0.28)
     light = 1 + slope_y * y + slope_x * x + 0.06 * smooth_noise(rng, shape, 130)
     light *= 1 - rng.uniform(0.1, 0.6) * (x * x + y * y)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,15 +16,11 @@ Bytes = npt.NDArray[np.uint8]
 Squares = npt.NDArray[np.int64]  # 4×N: image, geometry, row and col of each, as for `cut_patch`
 
 
-class Cutter(Protocol):
-    """Holds images H×W[×C] of any sizes, uint8."""
-
-    def cut(self, squares: Squares, size_px: int) -> Bytes | Tensor:
-        """N×P×P[×C], the same as `cut_patch` of each of the N squares."""
-
-
 def cutter(arrays: Sequence[Bytes], device: torch.device) -> Cutter:
-    """On a GPU the images live on it, unless they do not fit."""
+    """Of images H×W[×C] of any sizes, uint8: its `cut` gives N×P×P[×C], the same as `cut_patch` of each of N squares.
+
+    On a GPU the images live on it, unless they do not fit.
+    """
     if device.type != "cuda" or not arrays:
         return OnHost(arrays)
     try:
@@ -75,6 +71,9 @@ class OnDevice:
         corner = start + (width - 1).where(quarter, 0)
         down, right = width.where(~quarter, -1), width.where(quarter, 1)
         return corner.view(-1, 1, 1) + (y * down.unsqueeze(1)).unsqueeze(2) + (x * right.unsqueeze(1)).unsqueeze(1)
+
+
+Cutter: TypeAlias = OnHost | OnDevice
 
 
 def _mirrored(start: Tensor, length: Tensor, flipped: Tensor, count: int) -> Tensor:

@@ -80,62 +80,48 @@ def fit(
         model.load_state_dict(resume["model"])
         optimiser.load_state_dict(resume["optimiser"])
         done = int(resume["epoch"])
-    run = _Run(model, feed, loss_at, knobs, device, optimiser, progress)
     for number in range(done + 1, knobs.epochs + 1):
         started = time.perf_counter()
         with seeded(epoch_seed(knobs.seed, number), device):
-            log = run.epoch(number)
+            log = _epoch(number, model, feed, loss_at(number), knobs, device, optimiser, progress)
         seconds = time.perf_counter() - started
         log |= {"seconds": seconds, "samples_per_second": len(feed) / seconds}
         yield Epoch(number, log, model, optimiser)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One call of `fit`: what stays the same from epoch to epoch."""
-
-    model: nn.Module
-    feed: Feed
-    loss_at: Callable[[int], Loss]
-    knobs: TrainingKnobs
-    device: torch.device
-    optimiser: torch.optim.Optimizer
-    progress: Progress | None
-
-    def epoch(self, number: int) -> dict[str, float]:
-        """Every sample of the epoch once; the log is the mean over its samples."""
-        self.model.train()
-        sizes = batch_sizes(len(self.feed), self.knobs.batch_size)
-        seed = epoch_seed(self.knobs.seed, number)
-        generator = torch.Generator(self.device).manual_seed(seed)
-        totals: dict[str, Tensor] = {}
-        rate, loss = 0.0, self.loss_at(number)
-        for index, (images, targets) in enumerate(self.feed.batches(sizes, np.random.default_rng(seed))):
-            step = (number - 1) * len(sizes) + index
-            rate = learning_rate(self.knobs, step, len(sizes))
-            measured = self._step(images, targets, loss, rate, generator)
-            for name, value in measured.items():
-                totals[name] = totals.get(name, 0) + value.detach().double() * len(images)
-            if index % CHECK_STEPS == 0 or index == len(sizes) - 1:
-                check_finite(totals["loss"].item(), number)
-            if self.progress is not None:
-                seen = (number - 1) * len(self.feed) + sum(sizes[: index + 1])
-                self.progress(seen, self.knobs.epochs * len(self.feed))
-        return {name: total.item() / len(self.feed) for name, total in totals.items()} | {"learning_rate": rate}
-
-    def _step(
-        self, images: Bytes, targets: Bytes, loss: Loss, rate: float, generator: torch.Generator
-    ) -> dict[str, Tensor]:
-        batch = photometric(to_batch(images, self.device), self.knobs, generator)
-        for group in self.optimiser.param_groups:
+def _epoch(
+    number: int,
+    model: nn.Module,
+    feed: Feed,
+    loss: Loss,
+    knobs: TrainingKnobs,
+    device: torch.device,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress | None,
+) -> dict[str, float]:
+    """Every sample of the epoch once; the log is the mean over its samples."""
+    model.train()
+    sizes, seed, rate = batch_sizes(len(feed), knobs.batch_size), epoch_seed(knobs.seed, number), 0.0
+    generator = torch.Generator(device).manual_seed(seed)
+    totals: dict[str, Tensor] = {}
+    for index, (images, targets) in enumerate(feed.batches(sizes, np.random.default_rng(seed))):
+        rate = learning_rate(knobs, (number - 1) * len(sizes) + index, len(sizes))
+        batch = photometric(to_batch(images, device), knobs, generator)
+        for group in optimiser.param_groups:
             group["lr"] = rate
-        with autocast(self.device, self.knobs.precision):
-            output = self.model(laid_out(batch, self.knobs.precision))
-        measured = loss(output, torch.as_tensor(targets).to(self.device))
-        self.optimiser.zero_grad(set_to_none=True)
+        with autocast(device, knobs.precision):
+            output = model(laid_out(batch, knobs.precision))
+        measured = loss(output, torch.as_tensor(targets).to(device))
+        optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(measured["loss"])
-        self.optimiser.step()
-        return measured
+        optimiser.step()
+        for name, value in measured.items():
+            totals[name] = totals.get(name, 0) + value.detach().double() * len(images)
+        if index % CHECK_STEPS == 0 or index == len(sizes) - 1:
+            check_finite(totals["loss"].item(), number)
+        if progress is not None:
+            progress((number - 1) * len(feed) + sum(sizes[: index + 1]), knobs.epochs * len(feed))
+    return {name: total.item() / len(feed) for name, total in totals.items()} | {"learning_rate": rate}
 
 
 def check_finite(loss: float, epoch: int) -> None:

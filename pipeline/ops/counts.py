@@ -18,7 +18,7 @@ Counts: TypeAlias = npt.NDArray[np.int64]
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 
 THRESHOLDS: Floats = np.arange(1, 100) / 100  # the float64 nearest to k/100; np.arange(0.01, 1, 0.01) strays
-_TOP = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+TOP = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -47,8 +47,8 @@ def count_pixels(prediction: npt.NDArray[Any], mask: Mask) -> PixelCounts:
 
 def levels_of(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Bytes]:
     """Whole numbers, and a table of their ranks."""
-    if values.dtype in _TOP:
-        return values.view(np.uint8) if values.dtype == np.bool_ else values, _table(_TOP[values.dtype])
+    if values.dtype in TOP:
+        return values.view(np.uint8) if values.dtype == np.bool_ else values, _table(TOP[values.dtype])
     if values.dtype.kind != "f" or not ((values >= 0) & (values <= 1)).all():
         raise ValueError(
             f"a prediction of {values.dtype} with values that are not all in [0, 1]; "

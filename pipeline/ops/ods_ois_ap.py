@@ -4,8 +4,7 @@ A pixel is predicted crack when its value is > t, strictly.
 """
 
 import math
-from collections.abc import Iterable
-from typing import Any, Literal, TypeAlias, TypedDict, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,52 +13,6 @@ from pipeline.ops.counts import THRESHOLDS, Counts, Floats, count_pixels
 from pipeline.ops.types import Mask
 
 Empty: TypeAlias = Literal["zero", "one", "skip"]
-
-
-class ImageScores(TypedDict):
-    """`f1` is the best over all thresholds, first reached at `threshold`; both NaN for a skipped image."""
-
-    f1: float
-    threshold: float
-    ap: float
-    crack_pixels: int
-
-
-class Scores(TypedDict):
-    """`ods` is the best mean over images of F1, first reached at `ods_threshold`.
-
-    `pooled_f1` is the best F1 of the counts of all images together, which many papers call ODS.
-    """
-
-    ods: float
-    ois: float
-    ap: float
-    ods_threshold: float
-    ap_mean_of_images: float
-    pooled_f1: float
-    images: int
-    empty_images: int
-
-
-class Curve(TypedDict):
-    """One value per threshold; precision, recall and `f1_pooled` are of the counts of all images together."""
-
-    threshold: Floats
-    precision: Floats
-    recall: Floats
-    f1_pooled: Floats
-    f1_mean: Floats
-
-
-class ClassificationScores(TypedDict):
-    f1: float
-    precision: float
-    recall: float
-    auc: float
-    tp: int
-    fp: int
-    tn: int
-    fn: int
 
 
 class ScoreSheet:
@@ -78,16 +31,17 @@ class ScoreSheet:
         self._hits, self._predicted = np.zeros(99, np.int64), np.zeros(99, np.int64)
         self._f1_sum, self._best_f1_sum, self._ap_sum = np.zeros(99), 0.0, 0.0
 
-    def add(self, prediction: npt.NDArray[Any], mask: Mask) -> ImageScores:
+    def add(self, prediction: npt.NDArray[Any], mask: Mask) -> dict[str, float]:
         """Score one image and add it to the total.
 
+        `f1` is the best over all thresholds, first reached at `threshold`; both NaN for a skipped image.
         prediction: H×W in [0, 1] as floats, or as uint8 (p/255), uint16 (p/65535) or bool. mask: bool H×W.
         """
         hits, predicted, crack = count_pixels(prediction, mask)
         self._images += 1
         self._empty_images += crack == 0
         if crack == 0 and self._empty == "skip":
-            return ImageScores(f1=math.nan, threshold=math.nan, ap=math.nan, crack_pixels=0)
+            return {"f1": math.nan, "threshold": math.nan, "ap": math.nan, "crack_pixels": 0}
         f1 = _f1(hits, predicted, crack, 1.0 if self._empty == "one" else 0.0)
         best, ap = int(f1.argmax()), _average_precision(hits, predicted, crack)
         self._scored += 1
@@ -97,22 +51,27 @@ class ScoreSheet:
         self._f1_sum += f1
         self._best_f1_sum += float(f1[best])
         self._ap_sum += ap
-        return ImageScores(f1=float(f1[best]), threshold=float(THRESHOLDS[best]), ap=ap, crack_pixels=crack)
+        return {"f1": float(f1[best]), "threshold": float(THRESHOLDS[best]), "ap": ap, "crack_pixels": crack}
 
-    def curve(self) -> Curve:
-        """What lies behind the totals; `f1_mean` is NaN when every image was skipped."""
+    def curve(self) -> dict[str, Floats]:
+        """One value per threshold; precision, recall and `f1_pooled` are of the counts of all images together.
+
+        `f1_mean` is NaN when every image was skipped.
+        """
         scored = self._scored or math.nan
-        return Curve(
-            threshold=THRESHOLDS.copy(),
-            precision=divide(self._hits, self._predicted),
-            recall=divide(self._hits, self._crack),
-            f1_pooled=_f1(self._hits, self._predicted, self._crack, 0.0),
-            f1_mean=self._f1_sum / scored,
-        )
+        return {
+            "threshold": THRESHOLDS.copy(),
+            "precision": divide(self._hits, self._predicted),
+            "recall": divide(self._hits, self._crack),
+            "f1_pooled": _f1(self._hits, self._predicted, self._crack, 0.0),
+            "f1_mean": self._f1_sum / scored,
+        }
 
-    def totals(self) -> Scores:
+    def totals(self) -> dict[str, float]:
         """Scores of all images so far; NaN when every image was skipped.
 
+        `ods` is the best mean over images of F1, first reached at `ods_threshold`.
+        `pooled_f1` is the best F1 of the counts of all images together, which many papers call ODS.
         AP = Σ_{t=0.01…0.99} (RE_t − RE_{t+0.01})·PR_t with RE_{1.00} := 0, of the pooled counts.
         """
         if not self._images:
@@ -120,29 +79,21 @@ class ScoreSheet:
         curve, scored = self.curve(), self._scored or math.nan
         best = int(curve["f1_mean"].argmax())
         nothing = self._scored == 0
-        return Scores(
-            ods=float(curve["f1_mean"][best]),
-            ois=self._best_f1_sum / scored,
-            ap=math.nan if nothing else _average_precision(self._hits, self._predicted, self._crack),
-            ods_threshold=math.nan if nothing else float(THRESHOLDS[best]),
-            ap_mean_of_images=self._ap_sum / scored,
-            pooled_f1=math.nan if nothing else float(curve["f1_pooled"].max()),
-            images=self._images,
-            empty_images=self._empty_images,
-        )
-
-
-def ods_ois_ap(predictions: Iterable[npt.NDArray[Any]], masks: Iterable[Mask], *, empty: Empty = "zero") -> Scores:
-    """Scores of pairs of prediction and mask, each looked at once and let go; see `ScoreSheet`."""
-    sheet = ScoreSheet(empty=empty)
-    for prediction, mask in zip(predictions, masks, strict=True):
-        sheet.add(prediction, mask)
-    return sheet.totals()
+        return {
+            "ods": float(curve["f1_mean"][best]),
+            "ois": self._best_f1_sum / scored,
+            "ap": math.nan if nothing else _average_precision(self._hits, self._predicted, self._crack),
+            "ods_threshold": math.nan if nothing else float(THRESHOLDS[best]),
+            "ap_mean_of_images": self._ap_sum / scored,
+            "pooled_f1": math.nan if nothing else float(curve["f1_pooled"].max()),
+            "images": self._images,
+            "empty_images": self._empty_images,
+        }
 
 
 def classification_scores(
     labels: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.floating], threshold: float
-) -> ClassificationScores:
+) -> dict[str, float]:
     """F1, precision, recall (0 where 0/0) of "crack when probability > threshold"; area under the ROC.
 
     The area is the chance that a crack gets more than a non-crack, ties half; NaN when one class is missing.
@@ -157,16 +108,16 @@ def classification_scores(
     predicted = probabilities > threshold
     tp, fp = int((predicted & labels).sum()), int((predicted & ~labels).sum())
     fn, tn = int(labels.sum()) - tp, int((~labels).sum()) - fp
-    return ClassificationScores(
-        f1=2 * tp / max(2 * tp + fp + fn, 1),
-        precision=tp / max(tp + fp, 1),
-        recall=tp / max(tp + fn, 1),
-        auc=_area_under_roc(labels, probabilities),
-        tp=tp,
-        fp=fp,
-        tn=tn,
-        fn=fn,
-    )
+    return {
+        "f1": 2 * tp / max(2 * tp + fp + fn, 1),
+        "precision": tp / max(tp + fp, 1),
+        "recall": tp / max(tp + fn, 1),
+        "auc": _area_under_roc(labels, probabilities),
+        "tp": tp,
+        "fp": fp,
+        "tn": tn,
+        "fn": fn,
+    }
 
 
 def _area_under_roc(labels: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.floating]) -> float:
@@ -190,8 +141,8 @@ def _average_precision(hits: Counts, predicted: Counts, crack: int) -> float:
     return math.fsum((recall - np.append(recall[1:], 0.0)) * divide(hits, predicted))
 
 
-def divide(counts: Counts, by: Counts | int, undefined: float = 0.0) -> Floats:
-    """counts / by, and `undefined` where by is 0."""
-    quotient: Floats = np.full(counts.shape, undefined)
-    np.divide(counts, by, out=quotient, where=np.asarray(by) > 0)
+def divide(parts: Counts | Floats, by: Counts | Floats | int, undefined: float = 0.0) -> Floats:
+    """parts / by, and `undefined` where by is 0."""
+    quotient: Floats = np.full(parts.shape, undefined)
+    np.divide(parts, by, out=quotient, where=np.asarray(by) > 0)
     return quotient

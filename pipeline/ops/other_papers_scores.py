@@ -4,7 +4,7 @@ A pixel is predicted crack when its value is > t, strictly, at the thresholds 0.
 """
 
 import math
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,33 +46,6 @@ DEFINITIONS: dict[str, str] = {
 }
 
 
-class ImageMetrics(TypedDict):
-    """Of one image, as in `DEFINITIONS`."""
-
-    iou: float
-    dice: float
-    aiu: float
-
-
-class Metrics(TypedDict):
-    """Of all images, as in `DEFINITIONS`; NaN where there it says no value."""
-
-    pixel_f1: float
-    pixel_f1_threshold: float
-    auprc: float
-    auprc_trapezoid: float
-    region_f1: float
-    macro_f1: float
-    macro_f1_threshold: float
-    miou: float
-    miou_classes: int
-    iou: float
-    dice: float
-    aiu: float
-    accuracy: float
-    class_accuracy: float
-
-
 class MetricSheet:
     """Collects the counts of one image after the other; its size does not grow with their number."""
 
@@ -93,8 +66,8 @@ class MetricSheet:
         self._regions = np.zeros((2, 101), np.int64)  # not cracked and cracked, by at how many thresholds predicted
         self._iou_sum = self._dice_sum = self._aiu_sum = 0.0
 
-    def add(self, prediction: npt.NDArray[Any], mask: Mask) -> ImageMetrics:
-        """Score one image and add it to the total.
+    def add(self, prediction: npt.NDArray[Any], mask: Mask) -> dict[str, float]:
+        """Score one image, as in `DEFINITIONS`, and add it to the total.
 
         prediction: H×W in [0, 1] as floats, or as uint8 (p/255), uint16 (p/65535) or bool. mask: bool H×W.
         """
@@ -117,42 +90,42 @@ class MetricSheet:
         self._recall_sum += divide(hits, crack)
         return self._add_overlaps(hits, predicted, crack)
 
-    def _add_overlaps(self, hits: Counts, predicted: Counts, crack: int) -> ImageMetrics:
+    def _add_overlaps(self, hits: Counts, predicted: Counts, crack: int) -> dict[str, float]:
         """IoU and Dice of one image's counts at each threshold; 0/0 is 1."""
         iou = divide(hits, predicted + crack - hits, 1.0)
         dice = divide(2 * hits, predicted + crack, 1.0)
-        image = ImageMetrics(iou=float(iou[self._at]), dice=float(dice[self._at]), aiu=math.fsum(iou[1:]) / 99)
+        image = {"iou": float(iou[self._at]), "dice": float(dice[self._at]), "aiu": math.fsum(iou[1:]) / 99}
         self._iou_sum += image["iou"]
         self._dice_sum += image["dice"]
         self._aiu_sum += image["aiu"]
         return image
 
-    def totals(self) -> Metrics:
-        """Scores of all images so far."""
+    def totals(self) -> dict[str, float]:
+        """Scores of all images so far, as in `DEFINITIONS`; NaN where there it says no value."""
         if not self._images:
             raise ValueError("metrics of no image; add at least one")
         pixel_f1, best = _best(divide(2 * self._hits, self._predicted + self._crack))
         precision, recall = self._precision_sum / self._images, self._recall_sum / self._images
-        macro_f1, macro_best = _best(_ratios(2 * precision * recall, precision + recall))
+        macro_f1, macro_best = _best(divide(2 * precision * recall, precision + recall))
         steps, trapezoid = _areas(self._hits, self._predicted, self._crack)
         ious, accuracies, accuracy = self._of_classes()
         known = self._crack > 0
-        return Metrics(
-            pixel_f1=pixel_f1 if known else math.nan,
-            pixel_f1_threshold=float(THRESHOLDS_FROM_ZERO[best]) if known else math.nan,
-            auprc=steps if known else math.nan,
-            auprc_trapezoid=trapezoid if known else math.nan,
-            region_f1=self._region_f1(best) if known else math.nan,
-            macro_f1=macro_f1,
-            macro_f1_threshold=float(THRESHOLDS_FROM_ZERO[macro_best]),
-            miou=_mean(ious),
-            miou_classes=len(ious),
-            iou=self._iou_sum / self._images,
-            dice=self._dice_sum / self._images,
-            aiu=self._aiu_sum / self._images,
-            accuracy=accuracy,
-            class_accuracy=_mean(accuracies),
-        )
+        return {
+            "pixel_f1": pixel_f1 if known else math.nan,
+            "pixel_f1_threshold": float(THRESHOLDS_FROM_ZERO[best]) if known else math.nan,
+            "auprc": steps if known else math.nan,
+            "auprc_trapezoid": trapezoid if known else math.nan,
+            "region_f1": self._region_f1(best) if known else math.nan,
+            "macro_f1": macro_f1,
+            "macro_f1_threshold": float(THRESHOLDS_FROM_ZERO[macro_best]),
+            "miou": sum(ious) / len(ious),
+            "miou_classes": len(ious),
+            "iou": self._iou_sum / self._images,
+            "dice": self._dice_sum / self._images,
+            "aiu": self._aiu_sum / self._images,
+            "accuracy": accuracy,
+            "class_accuracy": sum(accuracies) / len(accuracies),
+        }
 
     def _region_f1(self, at: int) -> float:
         false, found = (int(of_class[at + 1 :].sum()) for of_class in self._regions)
@@ -180,16 +153,6 @@ def _areas(hits: Counts, predicted: Counts, crack: int) -> tuple[float, float]:
     recall, precision = np.append(divide(hits, crack), 0.0), np.append(divide(hits, predicted, 1.0), 1.0)
     widths = recall[:-1] - recall[1:]
     return math.fsum(widths * precision[:-1]), math.fsum(widths * (precision[:-1] + precision[1:]) / 2)
-
-
-def _ratios(parts: Floats, wholes: Floats) -> Floats:
-    """parts / wholes, and 0 where whole is 0."""
-    ratios: Floats = np.divide(parts, wholes, out=np.zeros_like(parts), where=wholes > 0)
-    return ratios
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
 
 
 def _ranked(prediction: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Bytes]:

@@ -13,17 +13,15 @@ Only occupied bins are visited: a cut in an empty bin scores like the one before
 import math
 from typing import NamedTuple, TypeAlias
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.ops.counts import compiled
 from pipeline.ops.types import Grey, Mask
-from pipeline.ops.windows import pad_to_multiple, pad_to_windows
+from pipeline.ops.windows import pad_to_multiple, pad_to_windows, window_starts
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Counts: TypeAlias = npt.NDArray[np.int32]
-
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 class _Bins(NamedTuple):
@@ -197,3 +195,28 @@ def _best_of_three(bins: _Bins, count: int) -> int:
         if score > best_score or (score == best_score and cut < best_cut):
             best_score, best_cut = score, cut
     return int(best_cut)
+
+
+def plain_local_multi_otsu(grey: Grey, *, window_px: int, stride_px: int, classes: int) -> Mask:
+    """The definition as a loop, with scikit-image: `local_multi_otsu` must equal it bit for bit.
+
+    For tests and benchmarks, a hundred times too slow for work.
+    """
+    padded = pad_to_windows(pad_to_multiple(grey, window_px), window_px, stride_px)
+    mask = np.ones(padded.shape, bool)
+    for top in window_starts(padded.shape[0], window_px, stride_px):
+        for left in window_starts(padded.shape[1], window_px, stride_px):
+            place = np.s_[top : top + window_px, left : left + window_px]
+            mask[place] &= plain_dark(padded[place], classes)
+    return mask[: grey.shape[0], : grey.shape[1]]
+
+
+def plain_dark(window: Grey, classes: int) -> npt.NDArray[np.bool_]:
+    """The dark pixels of one window; of two levels the darker one, of one level nothing."""
+    from skimage.filters import threshold_multiotsu  # slow to import, and only needed here
+
+    levels = np.unique(window)
+    if levels.size < 3:
+        return np.asarray(window < levels[-1])
+    normalised = (window.astype(np.float64) - levels[0]) / float(levels[-1] - levels[0])
+    return np.asarray(normalised < threshold_multiotsu(normalised, classes=classes, nbins=256)[0])  # type: ignore[no-untyped-call]

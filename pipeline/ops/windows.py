@@ -6,7 +6,6 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib.stride_tricks import sliding_window_view
 
 from pipeline.ops.types import Map
 
@@ -40,21 +39,6 @@ def window_starts(length_px: int, window_px: int, stride_px: int) -> list[int]:
     """First pixel of every window that lies within `length_px`, in order; empty when not even one does."""
     _check_window(window_px, stride_px)
     return list(range(0, length_px - window_px + 1, stride_px))
-
-
-def cut_windows(array: npt.NDArray[Scalar], window_px: int, stride_px: int) -> npt.NDArray[Scalar]:
-    """All windows as a read-only view: H×W[×C] → (rows, cols, window, window[, C]), nothing is copied.
-
-    The windows must reach the border exactly: see `pad_to_windows`.
-    """
-    _check_window(window_px, stride_px)
-    if any(side < window_px or (side - window_px) % stride_px for side in array.shape[:2]):
-        raise ValueError(
-            f"{array.shape[0]}×{array.shape[1]} px for windows of {window_px} px every {stride_px} px; "
-            "pad the array first, with pad_to_windows"
-        )
-    windows = sliding_window_view(array, (window_px, window_px), axis=(0, 1))[::stride_px, ::stride_px]
-    return np.moveaxis(windows, (-2, -1), (2, 3))
 
 
 def mean_of_overlaps(values: npt.NDArray[np.floating], window_px: int, stride_px: int) -> Map:

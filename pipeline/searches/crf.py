@@ -12,8 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.knobs import CrfSearchKnobs
-from pipeline.ops.crf import CrfParameters, labels_at_scale, plain_labels
-from pipeline.ops.crf_packed import packed_labels
+from pipeline.ops.crf import CrfParameters, labels_at_scale, packed_labels, plain_labels
 from pipeline.ops.types import ImageRGB, Map, Mask
 
 METHODS = {"plain": plain_labels, "packed": packed_labels}

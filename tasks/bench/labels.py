@@ -53,9 +53,8 @@ def report(experiment: Experiment, arch: str, photos: int, device: torch.device)
 
 
 def threshold_report(experiment: Experiment, photos: int) -> str:
-    from pipeline.ops.smoothing import to_grey
-    from pipeline.ops.thresholds import local_multi_otsu
-    from pipeline.ops.thresholds_plain import plain_local_multi_otsu
+    from pipeline.ops.filters import to_grey
+    from pipeline.ops.thresholds import local_multi_otsu, plain_local_multi_otsu
     from pipeline.speed.labels import times_faster
 
     knobs = experiment.resolve(ThresholdMapsKnobs)

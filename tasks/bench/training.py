@@ -81,7 +81,8 @@ class Bench:
     def _segmenter(self, name: str, knobs: SegmenterKnobs) -> Comparison:
         import torch
 
-        from pipeline.labels_to_segmenter import loss_of, train_segmenter
+        from pipeline.labels_to_segmenter import train_segmenter
+        from pipeline.learning.losses import segmenter_loss
         from pipeline.speed.training import bare_speeds, compare
 
         options = options_of(name, knobs.options[name], self.experiment)
@@ -98,7 +99,7 @@ class Bench:
         size = (knobs.batch_size, images[0].shape[2], knobs.crop_px, knobs.crop_px)
         batch = torch.rand(*size, device=self.device)
         targets = (batch[:, :1] * 255).to(torch.uint8)
-        bare = bare_speeds(build(), batch, targets, loss_of(knobs, sides)(1), knobs, steps=self.steps)
+        bare = bare_speeds(build(), batch, targets, segmenter_loss(knobs, sides)(1), knobs, steps=self.steps)
         return compare(_speeds(epochs), bare, self.rounds)
 
 

@@ -1,16 +1,54 @@
-"""Sharpening a prediction along the edges of a finer map: the guided filter."""
+"""Filters of single images: smoothing that keeps edges, grey values, edges, and the guided filter."""
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.ops.types import Map
+from pipeline.ops.counts import TOP
+from pipeline.ops.types import Grey, ImageRGB, Map, Mask
 
-Floats = npt.NDArray[np.float64]
+Floats: TypeAlias = npt.NDArray[np.float64]
 
-_TOP = {np.dtype(np.bool_): 1, np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+
+def bilateral(
+    image: npt.NDArray[np.uint8], *, diameter_px: int, sigma_colour: float, sigma_space: float
+) -> npt.NDArray[np.uint8]:
+    """Bilateral filter of a grey (H×W) or RGB (H×W×3) image; borders are mirrored.
+
+    Each pixel becomes the mean of its disc of `diameter_px`, weighted by exp(−½(distance/sigma_space)²) and
+    exp(−½(colour difference/sigma_colour)²). The paper's d = 2 is a radius: a diameter of 5.
+    """
+    if image.dtype != np.uint8 or image.ndim not in (2, 3):
+        raise ValueError(f"an image of {image.dtype}, shape {image.shape}; uint8 H×W or H×W×3 is needed")
+    if diameter_px < 1:
+        raise ValueError(f"a diameter of {diameter_px} px; at least 1")
+    filtered = cv2.bilateralFilter(np.ascontiguousarray(image), diameter_px, sigma_colour, sigma_space)
+    return np.asarray(filtered, np.uint8)
+
+
+def to_grey(image_rgb: ImageRGB) -> Grey:
+    """Luma: 0.299 R + 0.587 G + 0.114 B, rounded."""
+    if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3:
+        raise ValueError(f"an image of {image_rgb.dtype}, shape {image_rgb.shape}; uint8 H×W×3 is needed")
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(image_rgb), cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def canny(grey: Grey, *, low: float, high: float, blur_px: float) -> Mask:
+    """Canny's edges, bool H×W, True for edge: one pixel wide, along the ridges of the gradient.
+
+    The grey values are first blurred by a Gaussian of standard deviation blur_px (0: not at all; borders mirrored).
+    The gradient is Sobel's, |(x, y)|, so a straight step of h grey values that is not blurred measures 4 h. A ridge
+    above `high` is an edge, and so is one above `low` that leads to such a ridge; borders are repeated.
+    """
+    if grey.dtype != np.uint8 or grey.ndim != 2:
+        raise ValueError(f"an image of {grey.dtype}, shape {grey.shape}; uint8 H×W is needed")
+    if not 0 <= low <= high or blur_px < 0:
+        raise ValueError(f"low {low:g}, high {high:g}, blur {blur_px:g} px; 0 ≤ low ≤ high and 0 ≤ blur are needed")
+    smooth = cv2.GaussianBlur(grey, (0, 0), blur_px) if blur_px else np.ascontiguousarray(grey)
+    edges: Mask = cv2.Canny(smooth, low, high, apertureSize=3, L2gradient=True) > 0
+    return edges
 
 
 def guided_filter(guide: npt.NDArray[Any], source: npt.NDArray[Any], *, radius_px: int, eps: float) -> Floats:
@@ -56,9 +94,9 @@ def _window_mean(image: Floats, radius_px: int) -> Floats:
 
 def _unit(values: npt.NDArray[Any]) -> Floats:
     """In [0, 1], as float64."""
-    if values.dtype.kind != "f" and values.dtype not in _TOP:
+    if values.dtype.kind != "f" and values.dtype not in TOP:
         raise ValueError(f"a map of {values.dtype}; floats in [0, 1], uint8, uint16 or bool are needed")
-    scaled = values.astype(np.float64) / _TOP.get(values.dtype, 1)
+    scaled = values.astype(np.float64) / TOP.get(values.dtype, 1)
     if not ((scaled >= 0) & (scaled <= 1)).all():
         raise ValueError("a map with values that are not all in [0, 1]; floats in [0, 1] are needed")
     return scaled
