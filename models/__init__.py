@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from torch import Tensor, nn
 
-    from models.networks.resnet import Classifier
+    from models.networks.classifier import Classifier
     from models.parts.wrapper import PaddedSegmenter as PaddedSegmenter
 
     Options = DataclassInstance  # any frozen dataclass: the options of a network, all of them required
     Weights = Mapping[str, Tensor]  # a state dict
 
-CLASSIFIERS = ("resnet18", "resnet50", "resnet101", "resnet152")
-Normalisation = Literal["unit", "imagenet", "half", "bgr"]  # what `pixels` may be: see `models.parts.wrapper`
+CLASSIFIERS = (
+    *("resnet18", "resnet50", "resnet101", "resnet152"),
+    *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"),
+)
+Normalisation = Literal["unit", "imagenet", "half", "bgr", "caffe"]  # what `pixels` may be: see `models.parts.wrapper`
 
 # A new segmenter is one line here and one module like models/unet.py: a frozen dataclass `Options`, whose fields stand
 # in the settings as [Segmenter.options.<name>], and `build`, which makes the network of them.
@@ -32,19 +35,20 @@ SEGMENTERS = {
     "context_cracknet": "models.context_cracknet",
     "pspnet": "models.pspnet",
     "cgnet": "models.cgnet",
+    "lite_unet": "models.lite_unet",
 }
 
 
 def build_classifier(arch: str, *, head: str, weights: str | Weights, pixels: str) -> Classifier:
-    """A ResNet with two outputs: see `models.networks.resnet`. The caller seeds the random weights.
+    """A network with two outputs: see `models.networks.classifier`. The caller seeds the random weights.
 
-    `weights` is "none", "imagenet", or a state dict with torchvision's names, whose `fc` is left out.
+    `weights` is "none", "imagenet" (of a ResNet), or a state dict with the published names, whose classes are left out.
     """
     if arch not in CLASSIFIERS:
         raise ValueError(f"classifier {arch!r}; known: {', '.join(CLASSIFIERS)}")
-    from models.networks import resnet
+    from models.networks import classifier
 
-    return resnet.build(arch, head=head, weights=weights, pixels=pixels)
+    return classifier.build(arch, head=head, weights=weights, pixels=pixels)
 
 
 def options_class(name: str) -> type[Options]:
@@ -65,6 +69,12 @@ def build_segmenter(name: str, options: Options, *, pixels: str, weights: Weight
     given = {} if weights is None else {"weights": weights}
     network: nn.Module = module.build(options, pixels=pixels, **given)
     return network
+
+
+def published_weights(options: Options) -> str:
+    """The name of the published weights that its encoder starts from; "" where it is none of these."""
+    encoder = getattr(options, "encoder", "none")
+    return "hed" if encoder == "hed" else getattr(options, "member", "") if encoder == "imagenet" else ""
 
 
 def takes_edges(options: Options) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import models
-from models.parts.options import PUBLISHED_WIDTH, check_choices, check_imagenet, require
+from models.parts.options import check_choices, check_vgg
 
 
 @dataclass(frozen=True)
@@ -16,12 +16,11 @@ class Options:
     width: int  # channels at full resolution, 64 as published
     norm: Literal["none", "batch"]  # none as in the published code, batch as in the paper
     fusion: Literal["code", "paper"]  # whose way to join encoder and decoder at a scale
-    encoder: str  # "none", "imagenet", or a file with torchvision's vgg16 or vgg16_bn
+    encoder: str  # "none", "imagenet", "hed", or a file with torchvision's vgg16 or vgg16_bn
 
     def __post_init__(self) -> None:
         check_choices(self)
-        require(self, "width", self.width >= 1, "at least 1")
-        check_imagenet(self, self.width == PUBLISHED_WIDTH, f"width = {PUBLISHED_WIDTH}")
+        check_vgg(self, self.width)
 
 
 def build(options: Options, *, pixels: str, weights: models.Weights | None = None) -> models.PaddedSegmenter:

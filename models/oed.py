@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import models
-from models.parts.options import MEMBERS, check_imagenet, require
+from models.parts.options import MEMBERS, check_encoder, require
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Options:
         require(self, "drop_connect", 0 <= self.drop_connect < 1, "from 0 to below 1")
         require(self, "bn_momentum", 0 < self.bn_momentum <= 1, "above 0, up to 1")
         known = ", ".join(f"{width} and {depth}" for width, depth in MEMBERS)
-        check_imagenet(self, (self.width, self.depth) in MEMBERS, f"a width and depth of {known}")
+        check_encoder(self, (self.width, self.depth) in MEMBERS, f"a width and depth of {known}")
 
 
 def build(options: Options, *, pixels: str, weights: models.Weights | None = None) -> models.PaddedSegmenter:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import models
-from models.parts.options import check_choices, require
+from models.parts.options import check_choices, check_vgg, require
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,23 @@ class Options:
     # whose batches are then N×4×H×W, the last channel in [0, 1]. The paper takes it from HED, a trained network.
     edges: Literal["none", "sobel", "input"]
     edge_threshold: float
+    encoder: str  # "none", "hed", or a file with torchvision's vgg16; its first layer knows nothing of edges
 
     def __post_init__(self) -> None:
         check_choices(self)
-        require(self, "width", self.width >= 1, "at least 1")
+        check_vgg(self, self.width)
+        require(self, "encoder", self.encoder != "imagenet", "'none', 'hed', the path of a file")
         require(self, "edge_threshold", self.edge_threshold >= 0, "at least 0")
 
 
-def build(options: Options, *, pixels: str) -> models.PaddedSegmenter:
-    from models.networks.scnet import EdgeChannel, SCNet
+def build(options: Options, *, pixels: str, weights: models.Weights | None = None) -> models.PaddedSegmenter:
+    from models.networks.scnet import EdgeChannel, SCNet, load_encoder
+    from models.parts.pretrained import given_weights
     from models.parts.wrapper import PaddedSegmenter
 
     entry = EdgeChannel(options.edges, options.edge_threshold, pixels)
     network = SCNet(entry, options.width, options.levels, options.attention)
+    found = given_weights(options.encoder, weights)
+    if found is not None:
+        load_encoder(network, found)
     return PaddedSegmenter(network, size_divisor=32, pixels="unit")  # the entry wants [0, 1]

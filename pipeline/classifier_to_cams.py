@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.networks.resnet import Classifier
+from models.networks.classifier import Classifier
 from pipeline.knobs import CamsKnobs, Precision
 from pipeline.learning.training import autocast, evaluating, laid_out, place, to_batch
 from pipeline.ops.coarse_maps import normalise_by_maximum, upsample_lanczos

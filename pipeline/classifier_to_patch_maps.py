@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from models.networks.resnet import Classifier
+from models.networks.classifier import Classifier
 from pipeline.knobs import PatchMapsKnobs
 from pipeline.learning.training import evaluating, laid_out, to_batch
 from pipeline.ops.coarse_maps import upsample_lanczos

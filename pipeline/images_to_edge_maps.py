@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.knobs import EdgeMapsKnobs
 from pipeline.ops.filters import canny, to_grey
 from pipeline.ops.types import Grey, ImageRGB, Mask
+
+if TYPE_CHECKING:
+    import torch
+
+    from models.networks.hed import HED
 
 
 def canny_map(image_rgb: ImageRGB, knobs: EdgeMapsKnobs) -> Mask:
@@ -19,6 +26,17 @@ def given_map(grey: Grey, knobs: EdgeMapsKnobs) -> Mask:
     """bool H×W, True for edge: brighter than the threshold, which itself is none."""
     edges: Mask = grey > knobs.threshold
     return edges
+
+
+def hed_map(network: HED, image_rgb: ImageRGB, knobs: EdgeMapsKnobs, *, device: torch.device) -> Mask:
+    """bool H×W, True for edge: where HED's probability × 255, rounded, is above the threshold."""
+    import torch
+
+    from pipeline.learning.training import to_batch
+
+    with torch.no_grad():
+        probability = network(to_batch(image_rgb[np.newaxis], device))[0, 0].cpu().numpy()
+    return given_map(np.round(probability * 255).astype(np.uint8), knobs)
 
 
 def with_edges(image_rgb: ImageRGB, edges: Mask) -> npt.NDArray[np.uint8]:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.networks.resnet import Classifier
+from models.networks.classifier import Classifier
 from pipeline.knobs import ClassifierKnobs, Precision
 from pipeline.learning.augmentation import PatchIndex
 from pipeline.learning.cutting import Cutter, cutter

@@ -15,6 +15,7 @@ from tasks.dataset import Dataset
 from tasks.demo_photos import DemoPhotos
 from tasks.diagnosis import Diagnosis
 from tasks.edge_maps import EdgeMaps
+from tasks.generated import Generated
 from tasks.patch_maps import PatchMaps
 from tasks.patches import Patches
 from tasks.predictions import Predictions
@@ -29,6 +30,7 @@ from tasks.questions.label_tables import LabelTables
 from tasks.questions.plan import Plan
 from tasks.questions.run_all import RunAll
 from tasks.questions.start import start
+from tasks.questions.starter import Starter
 from tasks.questions.upkeep import Invalidate, Verify
 from tasks.refinements import Refinements
 from tasks.scores import Scores
@@ -38,7 +40,19 @@ from tasks.threshold_maps import ThresholdMaps
 from tasks.tune_labels import TuneLabels
 
 STAGES: list[type[luigi.Task]] = [
-    *(DemoPhotos, Dataset, Patches, Classifier, PatchMaps, Cams, ThresholdMaps, EdgeMaps, PseudoLabels, CrfSearch),
+    *(
+        DemoPhotos,
+        Generated,
+        Dataset,
+        Patches,
+        Classifier,
+        PatchMaps,
+        Cams,
+        ThresholdMaps,
+        EdgeMaps,
+        PseudoLabels,
+        CrfSearch,
+    ),
     *(CrfLabels, Segmenter, Predictions, Refinements, Scores, Diagnosis, TuneLabels, Tables),
 ]
 GROUPS: dict[str, list[type[luigi.Task]]] = {
@@ -47,6 +61,7 @@ GROUPS: dict[str, list[type[luigi.Task]]] = {
     "more tables": [LabelTables, CrossTable, Efficiency, Compare],
     "one image": [Inspect],
     "data sets": [Fetch],
+    "the starter": [Starter],
     "the cache": [Invalidate, Verify, Gc],
     "single stages": STAGES,
 }

@@ -1,4 +1,4 @@
-"""Classifier: a ResNet that tells crack patches from others; the only thing that learns from yes/no labels."""
+"""Classifier: a network that tells crack patches from others; the only thing that learns from yes/no labels."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tasks.core import files
 from tasks.core.cache import Draft
 from tasks.core.parameters import Choice
 from tasks.core.pixel_file import Pixels
+from tasks.core.published_weights import PUBLISHED
 from tasks.core.settings import Experiment
 from tasks.core.stage import AnyStage
 from tasks.core.trained_stage import TrainedStage, start_weights
@@ -29,7 +30,7 @@ from tasks.patches import Patches
 if TYPE_CHECKING:
     import torch
 
-    from models.networks.resnet import Classifier as Resnet
+    from models.networks.classifier import Classifier as Network
 
 SCORES = "scores.csv"
 SCORES_BY_IMAGE = "scores_by_image.csv"  # an image is as cracked as its most suspicious patch
@@ -55,8 +56,12 @@ class Classifier(TrainedStage[ClassifierKnobs]):
 
     def fingerprint(self) -> str:
         """The content of a weights file counts, not its name."""
-        path = start_weights(self.knobs.weights, "[Classifier] weights")
+        path = self._weights_file()
         return files.sha256(path) if path else ""
+
+    def _weights_file(self) -> Path | None:
+        packaged = self.arch if self.arch in PUBLISHED and self.knobs.weights == "imagenet" else ""
+        return start_weights(self.knobs.weights, "[Classifier] weights", packaged)
 
     def make(self, draft: Draft) -> str:
         from pipeline.patches_to_classifier import check_kinds, train_classifier
@@ -79,19 +84,19 @@ class Classifier(TrainedStage[ClassifierKnobs]):
         dataset = self.sibling(Dataset)
         return self.decoded(dataset, f"images-{split}", PhotoPixels(), dataset.photos(split))
 
-    def _first_model(self) -> Resnet:
+    def _first_model(self) -> Network:
         import torch
 
         from pipeline.patches_to_classifier import check_weights
 
-        path = start_weights(self.knobs.weights, "[Classifier] weights")
+        path = self._weights_file()
         weights = files.read_weights(path) if path else self.knobs.weights
         if not isinstance(weights, str):
             check_weights(weights, str(path))
         torch.manual_seed(self.knobs.seed)
         return models.build_classifier(self.arch, head=self.knobs.head, weights=weights, pixels=self.knobs.pixels)
 
-    def _evaluate(self, draft: Draft, model: Resnet, device: torch.device) -> dict[str, list[files.Row]]:
+    def _evaluate(self, draft: Draft, model: Network, device: torch.device) -> dict[str, list[files.Row]]:
         """F1, precision, recall, AUC and counts of every split that was not trained on, patch by patch; where the
         data set has labels of whole images only, also image by image."""
         from pipeline.patches_to_classifier import image_probabilities, patch_probabilities
@@ -132,7 +137,7 @@ class TrainedClassifier:
     pixels: str
     weights: Path
 
-    def model(self) -> Resnet:
+    def model(self) -> Network:
         """Ready to predict."""
         model = models.build_classifier(self.arch, head=self.head, weights="none", pixels=self.pixels)
         model.load_state_dict(files.read_weights(self.weights))

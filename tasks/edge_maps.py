@@ -8,23 +8,25 @@ from pathlib import Path
 
 from pipeline.knobs import EdgeMapsKnobs
 from pipeline.ops.types import ImageRGB, Mask
+from tasks.core import files
 from tasks.core.cache import Draft
 from tasks.core.errors import SettingsError, StageError
 from tasks.core.settings import data_folder
+from tasks.core.trained_stage import start_weights
 from tasks.core.workers import Place
-from tasks.image_stage import IMAGES_OF, ImageStage, YesNoMaps
+from tasks.image_stage import IMAGES_OF, ImageStage, YesNoMaps, make_each
 from tasks.intake import fingerprint, photo_decoding
 from tasks.intake.photo_decoding import shown
 from tasks.intake.photo_index import Photo
 
 
 class EdgeMaps(ImageStage[EdgeMapsKnobs]):
-    """White for edge: Canny's, or what a folder with a grey PNG for each image shows as bright."""
+    """White for edge: Canny's, HED's, or what a folder with a grey PNG for each image shows as bright."""
 
     images_of = IMAGES_OF
 
     def png_folder(self) -> Path | None:
-        """Where the PNG files are, None for Canny's; those of another data set lie where its own settings say."""
+        """Where the PNG files are, if they count; those of another data set lie where its own settings say."""
         if self.knobs.source != "png":
             return None
         whose = self.target_dataset().dataset
@@ -44,12 +46,21 @@ class EdgeMaps(ImageStage[EdgeMapsKnobs]):
 
     def fingerprint(self) -> str:
         """The checksums of all files in the folder: which of them this split needs, only the index will say."""
+        if self.knobs.source == "hed":
+            return files.sha256(self._hed())
         folder = self.png_folder()
         return fingerprint.of_folder(f"{self.target_dataset().dataset}.edges", folder) if folder else ""
 
+    def _hed(self) -> Path:
+        found = start_weights("hed", "[EdgeMaps] source", "hed")
+        assert found is not None
+        return found
+
     def make(self, draft: Draft) -> str:
         self._refuse_gaps()
-        return super().make(draft)
+        photos, by_network = self.photos(), self.knobs.source == "hed"
+        make_each(self, draft, photos, self.job(), suffix=self.suffix, networks=by_network)
+        return f"{len(photos)} maps"
 
     def _refuse_gaps(self) -> None:
         job, photos = self.job(), self.photos()
@@ -61,7 +72,7 @@ class EdgeMaps(ImageStage[EdgeMapsKnobs]):
             )
 
     def job(self) -> EdgeJob:
-        return EdgeJob(self.png_folder(), self.knobs)
+        return EdgeJob(self.png_folder(), self.knobs, self._hed() if self.knobs.source == "hed" else None)
 
     def maps(self) -> YesNoMaps:
         return YesNoMaps(self.entry.folder)
@@ -71,6 +82,7 @@ class EdgeMaps(ImageStage[EdgeMapsKnobs]):
 class EdgeJob:
     folder: Path | None  # of PNG files; None: Canny's edges
     knobs: EdgeMapsKnobs
+    hed: Path | None  # its published weights
 
     def png(self, photo: Photo) -> Path:
         return (self.folder or Path()) / f"{photo.id}.png"
@@ -78,11 +90,22 @@ class EdgeJob:
     def open(self, place: Place) -> Callable[[Photo], Mask]:
         from pipeline.images_to_edge_maps import canny_map, given_map
 
+        if self.hed:
+            return self._by_hed(self.hed, place)
         if self.folder is None:
             return lambda photo: canny_map(photo.image(), self.knobs)
         return lambda photo: given_map(
             photo_decoding.load_edges(self.png(photo), photo.rules, shape_hw=photo.shape_hw), self.knobs
         )
+
+    def _by_hed(self, weights: Path, place: Place) -> Callable[[Photo], Mask]:
+        from models.networks.hed import HED, load_published
+        from pipeline.images_to_edge_maps import hed_map
+
+        network = HED()
+        load_published(network, files.read_weights(weights))
+        network.eval().to(place.torch_device())
+        return lambda photo: hed_map(network, photo.image(), self.knobs, device=place.torch_device())
 
 
 @dataclass(frozen=True)

@@ -18,20 +18,22 @@ from tasks.classifier import ARCH
 from tasks.core import files, parameters
 from tasks.core.cache import Draft
 from tasks.core.errors import SettingsError, StageError, one_of
-from tasks.core.pixel_file import Chosen, Pixels
 from tasks.core.settings import Experiment
+from tasks.core.shipped import starter
 from tasks.core.stage import AnyStage
-from tasks.core.trained_stage import TrainedStage, start_weights
+from tasks.core.trained_stage import WEIGHTS, TrainedStage, start_weights
 from tasks.core.workers import place_of
-from tasks.dataset import Dataset
-from tasks.edge_maps import EdgeMaps, InputPixels
-from tasks.intake.photo_index import Photo
-from tasks.labels import LabelMaps, MaskPixels, kept
-from tasks.supervision import LABELS, SUPERVISIONS, LabelStage, Supervision
+from tasks.edge_maps import EdgeMaps
+from tasks.generated import Generated
+from tasks.lesson import Lesson, examples, lesson
+from tasks.supervision import GENERATED, LABELS, SUPERVISIONS, Supervision
 
 if TYPE_CHECKING:
     from torch import nn
 
+# What came later than the first keys, with the value that means what was before.
+KNOBS_ADDED = {"start": "none"}
+OPTIONS_ADDED = {("scnet", "encoder"): "none"}
 ALL = "all"  # in [Tables] segmenters and semi
 SEGMENTER = parameters.Choice(models.SEGMENTERS, "segmenter")
 
@@ -77,6 +79,41 @@ def options_of(segmenter: str, table: Mapping[str, object], experiment: Experime
         raise SettingsError(f"{where} {error}") from None
 
 
+_LOOK = "look at them with Inspect, or lower min_crack_pixels"
+
+
+def resolved(
+    written: SegmenterKnobs, segmenter: str, supervision: Supervision, experiment: Experiment
+) -> SegmenterKnobs:
+    """What decides the training of this segmenter; the tables of others have no part in it."""
+    if supervision.shipped:
+        written = dataclasses.replace(written, pixels=starter().pixels, options={segmenter: starter().options})
+    try:
+        mine = written.of(segmenter)
+    except ValueError as error:
+        raise SettingsError(f"[Segmenter] of {experiment.dataset}: {error}") from error
+    options = options_of(segmenter, mine.options[segmenter], experiment)
+    start = mine.start if supervision.of_the_data_set else "none"
+    return dataclasses.replace(mine, start=start, options={segmenter: dataclasses.asdict(options)})
+
+
+def told(segmenter: str, knobs: Mapping[str, object]) -> dict[str, object]:
+    """Without those that came later, where they say what was before: keys and trainings stay valid."""
+    options = knobs["options"]
+    assert isinstance(options, dict)
+    mine = {name: it for name, it in options[segmenter].items() if OPTIONS_ADDED.get((segmenter, name)) != it}
+    return {name: it for name, it in {**knobs, "options": {segmenter: mine}}.items() if KNOBS_ADDED.get(name) != it}
+
+
+def encoder_file(stage: Segmenter) -> Path | None:
+    """The file of an encoder's first weights, if they are in one."""
+    options, pixels = stage.network_options, stage.knobs.pixels
+    encoder, knob = getattr(options, "encoder", "none"), f"[Segmenter.options.{stage.segmenter}] encoder"
+    if encoder == "hed" and pixels != "caffe":
+        raise SettingsError(f'{knob} = "hed" wants [Segmenter] pixels = "caffe", not {pixels!r}')
+    return start_weights(encoder, knob, models.published_weights(options))
+
+
 class Segmenter(TrainedStage[SegmenterKnobs]):
     """`arch` is the classifier behind the labels; full masks need none, and then it is ''."""
 
@@ -88,6 +125,8 @@ class Segmenter(TrainedStage[SegmenterKnobs]):
     def settle(self) -> None:
         if self.arch and not self.supervision.needs_classifier:
             raise SettingsError(f"{self.labels} masks need no classifier; leave out arch = {self.arch!r}")
+        if self.supervision.shipped and self.segmenter != starter().segmenter:
+            raise SettingsError(f"labels = {self.labels} is the network {starter().segmenter}, not {self.segmenter!r}")
         if self.added and not self.supervision.adds_test_images:
             raise SettingsError(f"added = {self.added!r}; allowed: '' with labels = {self.labels}, a name with semi")
 
@@ -102,43 +141,51 @@ class Segmenter(TrainedStage[SegmenterKnobs]):
 
     @functools.cached_property
     def knobs(self) -> SegmenterKnobs:
-        """What decides the training of this segmenter; the tables of others have no part in it."""
         written = self.experiment.resolve(SegmenterKnobs, parameters.given(self, SegmenterKnobs))
-        try:
-            mine = written.of(self.segmenter)
-        except ValueError as error:
-            raise SettingsError(f"[Segmenter] of {self.dataset}: {error}") from error
-        options = options_of(self.segmenter, mine.options[self.segmenter], self.experiment)
-        return dataclasses.replace(mine, options={self.segmenter: dataclasses.asdict(options)})
+        return resolved(written, self.segmenter, self.supervision, self.experiment)
+
+    def significant_knobs(self) -> dict[str, object]:
+        """Not those that came later, where they say what was before: keys and trainings stay valid."""
+        known = told(self.segmenter, super().significant_knobs())
+        return {} if self.supervision.shipped else known  # of the shipped one its file's content counts
+
+    def owner(self) -> str:
+        return self.dataset if self.supervision.of_the_data_set else self.labels
+
+    def first(self) -> Segmenter | None:
+        """The training whose weights this one starts from."""
+        if self.knobs.start == "none":
+            return None
+        return self.sibling(Segmenter, segmenter=self.segmenter, labels=GENERATED)
 
     @functools.cached_property
     def network_options(self) -> models.Options:
         """What the network is built with."""
         return options_of(self.segmenter, self.knobs.options[self.segmenter], self.experiment)
 
-    def side_weights(self) -> list[float]:
-        return list(self.knobs.sides[self.segmenter].get("weights", []))
-
-    def _encoder_file(self) -> Path | None:
-        encoder = getattr(self.network_options, "encoder", "none")
-        return start_weights(encoder, f"[Segmenter.options.{self.segmenter}] encoder")
-
     def fingerprint(self) -> str:
-        """The content of an encoder's weights counts, not the name of their file."""
-        path = self._encoder_file()
+        """The content of first weights counts, not the name of their file."""
+        path = starter().path if self.supervision.shipped else encoder_file(self)
         return files.sha256(path) if path else ""
 
     @functools.cached_property
     def lessons(self) -> list[Lesson]:
         """What is learned; a semi-supervised training adds the test images of `added`."""
-        splits = {"train": "", "test": self.added} if self.supervision.adds_test_images else {"train": ""}
-        return [self._lesson(split, whose) for split, whose in splits.items()]
-
-    def _lesson(self, split: str, whose: str) -> Lesson:
-        images_of, labels = "" if whose == self.dataset else whose, None
-        if self.supervision.needs_classifier:
-            labels = self.supervision.labels(self.experiment, arch=self.arch, split=split, images_of=images_of)
-        return Lesson(self.experiment.of(images_of).task(Dataset), split, labels, self.edge_maps(split, images_of))
+        if self.supervision.shipped:
+            return []
+        if not self.supervision.of_the_data_set:
+            if models.takes_edges(self.network_options):
+                raise SettingsError(
+                    f'{self.segmenter} with edges = "input" cannot learn from generated photos; say "sobel"'
+                )
+            return [Lesson(self.sibling(Generated), "train", None, None)]
+        names = {"train": "", "test": "" if self.added == self.dataset else self.added}
+        splits = names if self.supervision.adds_test_images else {"train": ""}
+        edges = {split: self.edge_maps(split, whose) for split, whose in splits.items()}
+        return [
+            lesson(self.experiment, self.supervision, self.arch, split, whose, edges[split])
+            for split, whose in splits.items()
+        ]
 
     def edge_maps(self, split: str, target: str = "") -> EdgeMaps | None:
         """The edges of the images of a split, if the network takes them."""
@@ -149,83 +196,40 @@ class Segmenter(TrainedStage[SegmenterKnobs]):
     def upstream(self) -> Mapping[str, AnyStage]:
         names = {"train": ("dataset", "labels", "edge_maps"), "test": ("added_dataset", "added", "added_edge_maps")}
         stages = [(names[each.split], (each.dataset, each.labels, each.edges)) for each in self.lessons]
-        return {role: stage for roles, parts in stages for role, stage in zip(roles, parts, strict=True) if stage}
+        first = self.first()
+        read = {role: stage for roles, parts in stages for role, stage in zip(roles, parts, strict=True) if stage}
+        return {**read, **({"start": first} if first else {})}
 
     def make(self, draft: Draft) -> str:
         from pipeline.labels_to_segmenter import train_segmenter
 
+        if self.supervision.shipped:
+            files.write_weights(draft.path(WEIGHTS), files.read_weights(starter().path))
+            return "the weights that come with the project"
         device = place_of(self.execution).enter().torch_device()
         with contextlib.ExitStack() as stack:
-            images, targets = self._examples(stack)
+            images, targets = examples(self.lessons, self.decoded, stack)
+            if not images:
+                raise StageError(f"no {self.labels} label of {self.dataset} is fit for training; {_LOOK}")
             model = self._first_model()
-            train = partial(
-                train_segmenter, model, images, targets, self.knobs, sides=self.side_weights(), device=device
-            )
+            sides = self.knobs.sides[self.segmenter].get("weights", [])
+            train = partial(train_segmenter, model, images, targets, self.knobs, sides=sides, device=device)
             last = self.train(draft, model, train)
             return f"{len(images)} images, training loss {last['loss']:.4f}"
-
-    def _examples(self, stack: contextlib.ExitStack) -> tuple[Chosen, Chosen]:
-        """The photos with a usable label, and their labels, uint8 0 … 255."""
-        images, labels, shown, meant = list[Pixels](), list[Pixels](), list[tuple[int, int]](), list[tuple[int, int]]()
-        for number, lesson in enumerate(self.lessons):
-            photos = lesson.photos()
-            fit = [place for place, photo in enumerate(photos) if lesson.is_fit(photo)]
-            images.append(stack.enter_context(self.decoded(*lesson.shown(), photos)))
-            labels.append(stack.enter_context(self.decoded(*lesson.meant(), [photos[place] for place in fit])))
-            shown += [(number, place) for place in fit]
-            meant += [(number, place) for place in range(len(fit))]
-        if not shown:
-            raise StageError(
-                f"no {self.labels} label of {self.dataset} is fit for training; "
-                "look at them with Inspect, or lower min_crack_pixels"
-            )
-        return Chosen(images, shown), Chosen(labels, meant)
 
     def _first_model(self) -> nn.Module:
         import torch
 
-        path = self._encoder_file()
         torch.manual_seed(self.knobs.seed)
+        first = self.first()
+        if first:
+            return first.trained().model().train()
+        path = encoder_file(self)
         weights = files.read_weights(path) if path else None
         return models.build_segmenter(self.segmenter, self.network_options, pixels=self.knobs.pixels, weights=weights)
 
     def trained(self) -> TrainedSegmenter:
         return TrainedSegmenter(self.segmenter, self.network_options, self.knobs.pixels, self.checked_weights())
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """Images of one split, what is taught of them, and the edges that go with them."""
-
-    dataset: Dataset
-    split: str
-    labels: LabelStage | None  # None: the masks
-    edges: EdgeMaps | None
-
-    def photos(self) -> tuple[Photo, ...]:
-        return self.dataset.photos(self.split)
-
-    @functools.cached_property
-    def _kept(self) -> dict[str, bool]:
-        return kept(self.labels.entry) if self.labels else {}
-
-    def is_fit(self, photo: Photo) -> bool:
-        """Whether it has a usable label."""
-        return self._kept[photo.id] if self.labels else photo.mask_path is not None
-
-    def shown(self) -> tuple[AnyStage, str, InputPixels]:
-        """Whose entry shows the images, under which name they are kept, and how they are decoded."""
-        return (
-            self.edges or self.dataset,
-            f"images-{self.split}",
-            InputPixels(self.edges.maps() if self.edges else None),
-        )
-
-    def meant(self) -> tuple[AnyStage, str, LabelMaps | MaskPixels]:
-        """The same of their labels."""
-        if self.labels is None:
-            return self.dataset, f"masks-{self.split}", MaskPixels()
-        return self.labels, "labels", self.labels.maps()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from tasks.dataset import Dataset
 from tasks.pseudo_labels import PseudoLabels
 
 LabelStage = PseudoLabels | CrfLabels
+GENERATED = "generated"
 
 
 def _no_masks(experiment: Experiment, arch: str) -> int:
@@ -36,6 +37,9 @@ class Supervision:
     masks_used: Callable[[Experiment, str], int]  # beyond the yes/no labels that they give
     adds_test_images: bool = False  # pseudo labels of the test images are trained on as well
     published: bool = False  # whether the papers of other systems train on it
+    needs_masks: bool = False
+    of_the_data_set: bool = True  # whether anything of the data set is trained on
+    shipped: bool = False  # whether nothing is trained at all: the weights come with the project
 
     @property
     def needs_classifier(self) -> bool:
@@ -49,10 +53,12 @@ class Supervision:
 
 
 _ROWS = (
-    Supervision("full", None, _all_masks, published=True),
+    Supervision("full", None, _all_masks, published=True, needs_masks=True),
     Supervision("crf", CrfLabels, _masks_of_the_search),
     Supervision("pseudo", PseudoLabels, _no_masks),
     Supervision("semi", PseudoLabels, _no_masks, adds_test_images=True),
+    Supervision(GENERATED, None, _no_masks, of_the_data_set=False),
+    Supervision("starter", None, _no_masks, of_the_data_set=False, shipped=True),
 )
 SUPERVISIONS = {row.name: row for row in _ROWS}
 MADE = [row.name for row in _ROWS if row.needs_classifier and not row.adds_test_images]

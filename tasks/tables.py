@@ -42,8 +42,8 @@ class Tables(Stage[TablesKnobs]):
         knobs = dataclasses.replace(written, segmenters=segmenters, semi=semi)
         if not knobs.scored or self.sibling(Dataset).source.has_masks():
             return knobs
-        made = [labels for labels in knobs.labels if labels not in SUPERVISIONS or _is_made(labels)]
-        return dataclasses.replace(knobs, scored=False, labels=made, also_train_on=[])
+        left = [name for name in knobs.labels if name not in SUPERVISIONS or not SUPERVISIONS[name].needs_masks]
+        return dataclasses.replace(knobs, scored=False, labels=left, also_train_on=[])
 
     @functools.cached_property
     def missing(self) -> dict[str, str]:

@@ -58,6 +58,7 @@ width = 4
 
 [Tables]
 segmenters = ["unet"]
+labels = ["full", "crf", "pseudo"]
 
 [PatchMaps]
 precision = "float32"

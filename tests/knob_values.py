@@ -35,6 +35,7 @@ SEGMENTER: dict[str, Any] = {
     "poly_power": 0.9,
     "crop_px": 32,
     "geometry": "eightfold",
+    "start": "none",
     "loss": "bce",
     "side_loss": "",
     "positive_weight": 1.0,

@@ -30,7 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "bn_momentum": 0.1,
         "encoder": "none",
     },
-    "scnet": {"width": 4, "levels": 5, "attention": True, "edges": "sobel", "edge_threshold": 0.1},
+    "scnet": {"width": 4, "levels": 5, "attention": True, "edges": "sobel", "edge_threshold": 0.1, "encoder": "none"},
     "context_cracknet": {
         "trunk": "resnet10",
         "width": 8,
@@ -45,6 +45,13 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "pspnet": {"trunk": "resnet10", "width": 8, "auxiliary": True, "dropout": [0.3, 0.15, 0.1], "encoder": "none"},
     "cgnet": {"width": 8, "m": 3, "n": 3},
+    "lite_unet": {
+        "member": "efficientnet_lite0",
+        "decoder": [16, 8, 8, 8, 4],
+        "bn_momentum": 0.1,
+        "encoder": "none",
+        "pixels": "common",
+    },
 }
 
 

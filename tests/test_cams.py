@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 import models
-from models.networks.resnet import Classifier
+from models.networks.classifier import Classifier
 from pipeline.classifier_to_cams import CamMaker, cam, cam_to_image, gradcam_plus_plus, tile_starts
 from pipeline.knobs import CamsKnobs
 from pipeline.learning.training import seeded

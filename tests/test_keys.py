@@ -11,7 +11,7 @@ from luigi.task_register import Register
 
 import tasks
 from pipeline import knobs
-from tasks import Diagnosis, Tables, TuneLabels
+from tasks import Diagnosis, Segmenter, Tables, TuneLabels
 from tasks.core.parameters import given
 from tasks.core.settings import Experiment
 from tasks.core.stage import Stage
@@ -26,6 +26,7 @@ NOT_IN_KEYS = {
     *(("Efficiency", name) for name in knobs.fields(knobs.EfficiencyKnobs)),
     *(("LabelTables", name) for name in knobs.fields(knobs.LabelTablesKnobs)),
     *(("CrossTable", name) for name in knobs.fields(knobs.CrossTableKnobs)),
+    *(("Starter", name) for name in knobs.fields(knobs.StarterKnobs)),
     *(("Execution", name) for name in knobs.fields(knobs.ExecutionKnobs)),
     *(("Gc", name) for name in knobs.fields(knobs.GcKnobs)),
 }
@@ -33,6 +34,9 @@ NOT_IN_KEYS = {
 NOT_ALONE = {
     ("Tables", "scored"),
     ("Segmenter", "training"),
+    ("Segmenter", "start"),
+    ("Generated", "drawn"),
+    ("Generated", "grounds"),
     ("Segmenter", "own"),
     *(("Refinements", name) for name in knobs.fields(knobs.RefinementsKnobs)),
     *(("EdgeMaps", name) for name in knobs.fields(knobs.EdgeMapsKnobs)),
@@ -106,7 +110,8 @@ def graph(**overrides: str) -> dict[tuple[str, ...], Stage]:
     """Every stage of the tiny experiment, by what it is rather than by key."""
     Register.clear_instance_cache()
     labels = [root(dataset="tiny", arch="resnet18", **overrides) for root in (Diagnosis, TuneLabels)]
-    roots: list[Stage] = [Tables(dataset="tiny", **overrides), *labels]
+    generated = Segmenter(dataset="tiny", segmenter="unet", labels="generated", **overrides)
+    roots: list[Stage] = [Tables(dataset="tiny", **overrides), generated, *labels]
     return {(stage.stage(), *role(stage)): stage for root in roots for stage in walk(root)}
 
 

@@ -18,7 +18,7 @@ from models.parts.wrapper import Normalise, PaddedSegmenter, pad_to_divisor
 from pipeline.learning.training import seeded
 from tests.networks import CPU, SMALL, built, cut_off, image, noise, options, parameters, shape_of, shapes_only
 
-PIXELS = {"deepcrack_liu": "half", "deepcrack_zou": "bgr", "scnet": "half"}  # others: ImageNet's
+PIXELS = {"deepcrack_liu": "half", "deepcrack_zou": "bgr", "scnet": "half", "lite_unet": "half"}  # others: ImageNet's
 CONTEXT_CRACKNET = {"trunk": "resnet50", "width": 64, "input_size": [448, 448], "heads": 8, "rank": 256}
 # The published counts of parameters, and the options that they hold for, beside those of SMALL.
 PUBLISHED = [
@@ -38,6 +38,7 @@ PUBLISHED = [
     ("pspnet", {"trunk": "resnet34", "width": 64}, 28_091_141),
     ("pspnet", {"trunk": "resnet34", "width": 64, "auxiliary": False}, 27_500_548),
     ("cgnet", {"width": 32, "n": 21}, 491_956),
+    ("lite_unet", {"decoder": [128, 64, 48, 32, 16]}, 3_832_081),
 ]
 segmenters = pytest.mark.parametrize("name", models.SEGMENTERS)
 

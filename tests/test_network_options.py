@@ -26,11 +26,11 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("deepcrack_liu", {"width": 0}, "at least 1"),
     ("deepcrack_liu", {"norm": "none"}, "'batch', 'instance'"),
     ("deepcrack_liu", {"bn_test_mode": "test"}, "'running', 'batch'"),
-    ("deepcrack_liu", {"encoder": "imagenet"}, "'none', the path of a file, or with width = 64 'imagenet'"),
+    ("deepcrack_liu", {"encoder": "imagenet"}, "'none', the path of a file, or with width = 64 'imagenet' or 'hed'"),
     ("deepcrack_zou", {"width": -1}, "at least 1"),
     ("deepcrack_zou", {"norm": "instance"}, "'none', 'batch'"),
     ("deepcrack_zou", {"fusion": "sum"}, "'code', 'paper'"),
-    ("deepcrack_zou", {"encoder": "imagenet"}, "'none', the path of a file, or with width = 64 'imagenet'"),
+    ("deepcrack_zou", {"encoder": "imagenet"}, "'none', the path of a file, or with width = 64 'imagenet' or 'hed'"),
     ("oed", {"width": 0.0}, "above 0"),
     ("oed", {"depth": -1.0}, "above 0"),
     ("oed", {"decoder_width": 24}, "multiples of 16"),
@@ -46,6 +46,10 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("scnet", {"levels": 6}, "4, 5"),
     ("scnet", {"edges": "hed"}, "'none', 'sobel', 'input'"),
     ("scnet", {"edge_threshold": -0.1}, "at least 0"),
+    ("lite_unet", {"member": "lite0"}, "'efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2'"),
+    ("lite_unet", {"decoder": [8, 8]}, "5 numbers, each at least 1"),
+    ("lite_unet", {"decoder": [8, 8, 8, 8, 0]}, "5 numbers, each at least 1"),
+    ("lite_unet", {"bn_momentum": 0.0}, "above 0, up to 1"),
     ("context_cracknet", {"trunk": "vgg16"}, A_TRUNK),
     ("context_cracknet", {"width": 0}, "at least 1"),
     ("context_cracknet", {"input_size": [64, 100]}, "height and width, multiples of 32"),
@@ -82,7 +86,7 @@ def test_options_have_types_that_settings_are_checked_by(name: str) -> None:
     kinds = fields(models.options_class(name))
     assert {each: check(kinds[each], value) for each, value in SMALL[name].items()} == SMALL[name]
     with pytest.raises(ValueError, match="allowed"):
-        check(kinds["width"], "4")
+        check(next(kind for kind in kinds.values() if kind in (int, float)), "4")
 
 
 @pytest.mark.parametrize(("name", "changed", "allowed"), REFUSED, ids=str)
@@ -110,10 +114,11 @@ def test_a_segmenter_takes_edges_where_its_edges_are_input() -> None:
 
 @pytest.mark.parametrize("name", [name for name in SMALL if "encoder" in SMALL[name]])
 def test_weights_of_an_encoder_are_none_or_imagenets_or_given(name: str) -> None:
-    with pytest.raises(ValueError, match=r"^encoder = 'b\.pth'; allowed: 'none', 'imagenet', or the path of a file$"):
+    with pytest.raises(ValueError, match=r"^encoder = 'b\.pth'; allowed: 'none', 'imagenet', or the path of a file"):
         built(name, encoder="b.pth")
+    width = {"width": 64} if name == "scnet" else {}
     with pytest.raises(ValueError, match=r"^weights that do not fit: "):
-        built(name, encoder="b.pth", weights={"conv1.weight": torch.zeros(1)})
+        built(name, encoder="b.pth", weights={"conv1.weight": torch.zeros(1)}, **width)
 
 
 def test_weights_for_a_network_without_an_encoder_are_refused() -> None:
@@ -132,5 +137,5 @@ def test_a_module_that_is_no_network_is_told_what_to_write(module: str, monkeypa
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"^segmenter 'unett'; known: .*unet, deepcrack_liu, "):
         models.options_class("unett")
-    with pytest.raises(ValueError, match=r"^pixels = 'hsv'; allowed: 'unit', 'imagenet', 'half', 'bgr'$"):
+    with pytest.raises(ValueError, match=r"^pixels = 'hsv'; allowed: 'unit', 'imagenet', 'half', 'bgr', 'caffe'$"):
         built("unet", pixels="hsv")

@@ -41,6 +41,7 @@ precision = "float32"
 width = 4
 [Tables]
 segmenters = ["unet"]
+labels = ["full", "crf", "pseudo"]
 [PseudoLabels]
 min_crack_pixels = 0
 [CrfLabels]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.parts import vgg
+from models.parts.options import PUBLISHED_WIDTH
 from models.parts.vgg import CONVOLUTIONS, stage_widths
 from models.parts.wrapper import Normalise
 
@@ -94,6 +97,18 @@ class SCNet(nn.Module):
             x, place = F.max_pool2d(x, 2, return_indices=True)
             places.append(place)
         return x, gathered, places
+
+
+def load_encoder(network: SCNet, weights: Mapping[str, Tensor]) -> None:
+    """The convolutions of VGG-16 on the way down, without biases; of the first one's channels the edges keep theirs."""
+    stages = vgg.encoder_stages(PUBLISHED_WIDTH, norm=None, bias=False)
+    vgg.load_encoder(stages, weights)
+    with torch.no_grad():
+        for block, stage in zip(network.down, stages, strict=False):
+            ours = [layer for layer in block.modules() if isinstance(layer, nn.Conv2d)]
+            theirs = [layer for layer in stage.modules() if isinstance(layer, nn.Conv2d)]
+            for layer, given in zip(ours, theirs, strict=True):
+                layer.weight[:, : given.in_channels] = given.weight
 
 
 class ScaleMap(nn.Module):

@@ -63,12 +63,11 @@ class Encoder(nn.Module):
 
 
 class HalvingConvolution(nn.Conv2d):
-    """Stride 2, padded as TensorFlow's "same" pads even sides: one pixel more behind than in front."""
+    """Stride 2, padded as TensorFlow's "same" pads: to ⌈size / 2⌉, an odd pixel behind."""
 
     def forward(self, x: Tensor) -> Tensor:
-        missing = self.kernel_size[0] - 2
-        before, behind = missing // 2, missing - missing // 2
-        return super().forward(F.pad(x, (before, behind, before, behind)))
+        height, width = (self.kernel_size[0] - 2 + side % 2 for side in x.shape[-2:])
+        return super().forward(F.pad(x, (width // 2, width - width // 2, height // 2, height - height // 2)))
 
 
 def pad_like_tensorflow(features: nn.Module) -> None:

@@ -42,19 +42,31 @@ def check_choices(options: Options) -> None:
         require(options, name, getattr(options, name) in choices, ", ".join(map(repr, choices)))
 
 
-def check_imagenet(options: Options, published: bool, condition: str) -> None:
-    """ImageNet weights exist for encoders of published size only."""
-    fits = published or getattr(options, "encoder", "none") != "imagenet"
-    require(options, "encoder", fits, f"'none', the path of a file, or with {condition} 'imagenet'")
+def check_encoder(options: Options, published: bool, condition: str, *names: str) -> None:
+    """Weights with a name, ImageNet's and others, exist for encoders of published size only."""
+    known = ("imagenet", *names)
+    fits = published or getattr(options, "encoder", "none") not in known
+    words = " or ".join(map(repr, known))
+    require(options, "encoder", fits, f"'none', the path of a file, or with {condition} {words}")
+
+
+def check_vgg(options: Options, width: int) -> None:
+    require(options, "width", width >= 1, "at least 1")
+    check_encoder(options, width == PUBLISHED_WIDTH, f"width = {PUBLISHED_WIDTH}", "hed")
 
 
 def check_trunk(options: Options, trunk: str, width: int) -> None:
     require(options, "width", width >= 1, "at least 1")
     published = width == PUBLISHED_WIDTH and trunk != "resnet10"
-    check_imagenet(options, published, f"width = {PUBLISHED_WIDTH} and a trunk from 'resnet18' on")
+    check_encoder(options, published, f"width = {PUBLISHED_WIDTH} and a trunk from 'resnet18' on")
 
 
 def trunk_channels(trunk: str, width: int) -> list[int]:
     """Of the five feature maps of a ResNet: behind the first ReLU and behind the four stages."""
     kind, _ = TRUNKS[trunk]
     return [width, *(width * 2**stage * EXPANSIONS[kind] for stage in range(4))]
+
+
+# EfficientNet-Lites with published ImageNet weights: their factors of width and depth.
+LiteMember = Literal["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
+LITE_FACTORS = {"efficientnet_lite0": (1.0, 1.0), "efficientnet_lite1": (1.0, 1.1), "efficientnet_lite2": (1.1, 1.2)}

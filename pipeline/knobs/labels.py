@@ -58,9 +58,9 @@ class ThresholdMapsKnobs:
 
 @dataclass(frozen=True)
 class EdgeMapsKnobs:
-    source: Literal["png", "canny"]
+    source: Literal["png", "canny", "hed"]
     folder: str  # png: with a grey <image id>.png for each image, below HAIRLINE_DATA or data/
-    threshold: Annotated[int, Range(0, 255)]  # png: brighter is an edge
+    threshold: Annotated[int, Range(0, 255)]  # png, hed: brighter is an edge
     canny_low: Amount  # canny: of the gradient; a step of h grey values that is not blurred measures 4 h
     canny_high: Amount
     blur_px: Annotated[float, Range(0.0, 100.0)]  # canny: standard deviation of the Gaussian before it; 0: none

@@ -62,6 +62,12 @@ class EfficiencyKnobs:
 
 
 @dataclass(frozen=True)
+class StarterKnobs:
+    segmenter: str
+    test_sets: list[str]  # on whose test images it is scored
+
+
+@dataclass(frozen=True)
 class GcKnobs:
     keep_days: Count  # what a command line made is no rubbish before
 

@@ -12,8 +12,9 @@ from pipeline.knobs.ranges import Amount, Count, Positive, Range, Seed, Share, S
 
 # the kinds of values of more than one knob
 Precision = Literal["float32", "bfloat16"]
-# x/255; less ImageNet's mean over its standard deviation; (x/255 − 0.5)/0.5; x/255 in the order blue, green, red
-Pixel = Literal["unit", "imagenet", "half", "bgr"]
+# x/255; less ImageNet's mean over its standard deviation; (x/255 − 0.5)/0.5; x/255 in the order blue, green, red; these
+# from 0 to 255 less their means, as Caffe's networks want them
+Pixel = Literal["unit", "imagenet", "half", "bgr", "caffe"]
 Optimiser = Literal["sgd", "adam", "adamw"]
 Schedule = Literal["step", "onecycle", "constant", "poly"]
 Options = dict[str, dict[str, Any]]
@@ -74,6 +75,7 @@ class SegmenterKnobs(TrainingKnobs):
     poly_power: Amount  # poly: (1 − share of the steps done)^power, down to cycle_end
     crop_px: Side
     geometry: Literal["eightfold", "none"]
+    start: Literal["none", "generated"]  # generated: from the same network's weights after a training on Generated
     loss: str  # a sum such as "0.5*bce + 0.5*dice"
     side_loss: str  # of the side outputs; "": the same
     positive_weight: Amount  # of crack pixels, in the weighted losses
@@ -122,7 +124,7 @@ class SegmenterKnobs(TrainingKnobs):
         return dataclasses.replace(self, own={}, **changed)
 
 
-NOT_OWN = ("training", "own", "sides", "options")
+NOT_OWN = ("start", "training", "own", "sides", "options")
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:

@@ -16,8 +16,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 # what the network learned from is told by the colour (told apart by colour-blind readers), the network by the dashes
-COLOURS = {"full": "#000000", "crf": "#d55e00", "pseudo": "#0072b2", "semi": "#009e73"}
+COLOURS = {"full": "#000000", "crf": "#d55e00", "pseudo": "#0072b2", "semi": "#009e73", "generated": "#cc79a7"}
+COLOURS |= {"starter": "#e69f00"}
 KINDS = {"full": "full masks", "crf": "CRF labels", "pseudo": "pseudo labels", "semi": "pseudo labels + test images"}
+KINDS |= {"generated": "generated photos", "starter": "the starter"}
 DASHES: tuple[Any, ...] = (
     "-",
     (0, (6, 2)),

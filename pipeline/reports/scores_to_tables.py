@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 
 METRICS = ("ods", "ois", "ap")
-SUPERVISION = {"full": "FSV", "crf": "CRF", "pseudo": "WSV"}
+SUPERVISION = {"full": "FSV", "crf": "CRF", "pseudo": "WSV", "generated": "GEN"}
+_WITHOUT_CLASSIFIER = ("full", "generated")
 SEMI_SUPERVISED = "VIII"  # the table that sets pseudo labels with those of the test images beside those without
 _TRAINED = ["train_set", "test_set", "segmenter"]
 _GROUP = ["train_set", "test_set", "arch", "segmenter"]
@@ -29,26 +31,27 @@ def label_quality(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 def comparison(segmentation: pd.DataFrame) -> pd.DataFrame:
     """One row per (test set, classifier, segmenter): FSV, CRF, WSV of each metric, WSV − CRF, WSV − FSV, WSV / FSV,
-    and the same of the paper.
+    and the same of the paper; where somebody asked for generated photos also GEN and WSV − GEN.
 
-    Full masks need no classifier, so their scores stand beside every classifier's labels. A kind that was not
-    trained leaves its cells empty; WSV / FSV is nan where FSV is 0.
+    Full masks and generated photos need no classifier, so their scores stand beside every classifier's labels. A kind
+    that was not trained leaves its cells empty; WSV / FSV is nan where FSV is 0.
     """
     segmentation = segmentation[segmentation["labels"].isin(SUPERVISION)]
-    weak = segmentation["labels"] != "full"
+    weak = ~segmentation["labels"].isin(_WITHOUT_CLASSIFIER)
     trained = segmentation.set_index(_TRAINED).index
     alone = ~trained.isin(trained[weak])  # full masks without any labels to stand beside
     groups = segmentation[weak | alone][_GROUP].drop_duplicates()
-    return pd.DataFrame([_compared(segmentation, group) for group in groups.to_dict("records")])
+    asked = [labels for labels in SUPERVISION if labels != "generated" or (segmentation["labels"] == labels).any()]
+    return pd.DataFrame([_compared(segmentation, group, asked) for group in groups.to_dict("records")])
 
 
-def _compared(segmentation: pd.DataFrame, group: Mapping[Any, Any]) -> dict[str, Any]:
+def _compared(segmentation: pd.DataFrame, group: Mapping[Any, Any], asked: Iterable[str]) -> dict[str, Any]:
     row: dict[str, Any] = {str(name): value for name, value in group.items()}
-    found = {name: _score(segmentation, group, labels) for labels, name in SUPERVISION.items()}
+    found = {SUPERVISION[labels]: _score(segmentation, group, labels) for labels in asked}
     for whose in ("", "paper_"):
         for metric in METRICS:
             scores = {name: _number(score, f"{whose}{metric}") for name, score in found.items()}
-            row |= {f"{whose}{name}_{metric}": value for name, value in _with_differences(**scores).items()}
+            row |= {f"{whose}{name}_{metric}": value for name, value in _with_differences(scores).items()}
     return row | {f"{name}_scores_key": "" if score is None else score["scores_key"] for name, score in found.items()}
 
 
@@ -56,15 +59,20 @@ def _number(row: pd.Series[Any] | None, name: str) -> float:
     return float("nan") if row is None or name not in row else float(row[name])
 
 
-def _with_differences(FSV: float, CRF: float, WSV: float) -> dict[str, float]:  # noqa: N803, as the columns
-    compared = {"WSV-CRF": WSV - CRF, "WSV-FSV": WSV - FSV, "WSV/FSV": WSV / FSV if FSV > 0 else float("nan")}
-    return {"FSV": FSV, "CRF": CRF, "WSV": WSV, **compared}
+def _with_differences(scores: Mapping[str, float]) -> dict[str, float]:
+    full, weak = scores["FSV"], scores["WSV"]
+    compared = {
+        "WSV-CRF": weak - scores["CRF"],
+        "WSV-FSV": weak - full,
+        "WSV/FSV": weak / full if full > 0 else math.nan,
+    }
+    return {**scores, **compared, **({"WSV-GEN": weak - scores["GEN"]} if "GEN" in scores else {})}
 
 
 def _score(segmentation: pd.DataFrame, group: Mapping[Any, Any], labels: str) -> pd.Series[Any] | None:
     chosen = segmentation["labels"] == labels
     for name in _GROUP:
-        if not (name == "arch" and labels == "full"):
+        if not (name == "arch" and labels in _WITHOUT_CLASSIFIER):
             chosen &= segmentation[name] == group[name]
     return segmentation[chosen].iloc[0] if chosen.any() else None
 
@@ -182,6 +190,7 @@ LABEL_COLUMNS = {
 def comparison_columns(metric: str, compared: pd.DataFrame) -> dict[str, str]:
     """The columns of the comparison that a reader wants at a glance, for one metric; the paper's where it has any."""
     names = ["FSV", "CRF", "WSV", "WSV-CRF", "WSV/FSV"]
+    names += ["GEN", "WSV-GEN"] if f"GEN_{metric}" in compared else []
     theirs = {f"paper_{name}_{metric}": f"paper {name}" for name in ("FSV", "CRF", "WSV")}
     return (
         {"test_set": "test set", "segmenter": "segmenter", "arch": "classifier"}

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.networks.resnet import Classifier
+from models.networks.classifier import Classifier
 from pipeline.classifier_to_cams import CamMaker, cam_to_image
 from pipeline.classifier_to_patch_maps import patch_map, patch_map_to_image
 from pipeline.images_to_threshold_maps import threshold_map

@@ -23,7 +23,7 @@ from tasks.core.settings import Experiment
 if TYPE_CHECKING:
     import torch
 
-    from models.networks.resnet import Classifier as Resnet
+    from models.networks.classifier import Classifier as Network
 
 SIZE_HW = (384, 544)  # the size at which the paper's data sets and others' speeds are compared
 PASSES = 24  # training steps before anything is measured: a network of noise would label noise
@@ -82,7 +82,7 @@ def demo_images(experiment: Experiment, photos: int) -> tuple[list[ImageRGB], li
 
 def briefly_trained(
     experiment: Experiment, arch: str, images: list[ImageRGB], masks: list[Mask], device: torch.device
-) -> Resnet:
+) -> Network:
     """The classifier after a few steps on these very images: enough to look at cracks, and no result."""
     from pipeline.dataset_to_patches import index_patches
     from pipeline.patches_to_classifier import train_classifier

@@ -19,7 +19,7 @@ from tasks.segmenter import chosen, options_of
 if TYPE_CHECKING:
     import torch
 
-    from models.networks.resnet import Classifier as Resnet
+    from models.networks.classifier import Classifier as Network
     from pipeline.learning.training import Epoch
     from pipeline.speed.training import Comparison
 
@@ -67,7 +67,7 @@ class Bench:
         from pipeline.patches_to_classifier import cross_entropy, train_classifier
         from pipeline.speed.training import bare_speeds, compare
 
-        def build() -> Resnet:
+        def build() -> Network:
             return models.build_classifier(arch, head=knobs.head, weights="none", pixels=knobs.pixels)
 
         (images, masks), size = self.photos, patches.patch_px

@@ -182,10 +182,11 @@ def read_png(path: Path) -> Pixels:
     return found
 
 
-def write_weights(path: Path, state: Mapping[str, Tensor]) -> None:
+def write_weights(path: Path, state: Mapping[str, Tensor], about: dict[str, str] | None = None) -> None:
+    """`about` is what the file says of itself."""
     from safetensors.torch import save
 
-    write_bytes(path, save({name: tensor.contiguous().cpu() for name, tensor in state.items()}))
+    write_bytes(path, save({name: tensor.contiguous().cpu() for name, tensor in state.items()}, about))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -198,12 +199,30 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if path.suffix == ".h5":
+            return _read_hdf5(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(
             f"{path} holds no usable weights ({type(error).__name__}); give a file of tensors only"
         ) from None
     return dict(loaded)
+
+
+def _read_hdf5(path: Path) -> dict[str, Tensor]:
+    """Every array of the file under its path in there."""
+    import h5py
+    import torch
+
+    found: dict[str, Tensor] = {}
+
+    def keep(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = torch.from_numpy(item[()])
+
+    with h5py.File(path) as file:
+        file.visititems(keep)
+    return found
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:

@@ -96,7 +96,6 @@ class Stage(luigi.Task, Generic[KnobsT], abc.ABC):
 
     @cached_property
     def above(self) -> dict[str, AnyStage]:
-        """`upstream`, asked for once."""
         return dict(self.upstream())
 
     def requires(self) -> list[AnyStage]:
@@ -127,7 +126,10 @@ class Stage(luigi.Task, Generic[KnobsT], abc.ABC):
 
     @cached_property
     def entry(self) -> Entry:
-        return Entry(outputs_folder() / snake(self.stage()) / f"{self.dataset}-{self.short_key}", self.key)
+        return Entry(outputs_folder() / snake(self.stage()) / f"{self.owner()}-{self.short_key}", self.key)
+
+    def owner(self) -> str:
+        return self.dataset  # what its entry is named after, but for what all data sets share
 
     @property
     def short_key(self) -> str:

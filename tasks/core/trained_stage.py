@@ -16,6 +16,7 @@ from tasks.core.errors import SettingsError
 from tasks.core.files import snake
 from tasks.core.pixel_file import ItemT, PixelJob, Pixels
 from tasks.core.pixel_store import decoded
+from tasks.core.published_weights import file_of
 from tasks.core.stage import AnyStage, Stage
 
 if TYPE_CHECKING:
@@ -90,8 +91,14 @@ class TrainedStage(Stage[TrainingT]):
         return self.entry.checked(WEIGHTS)
 
 
-def start_weights(text: str, knob: str) -> Path | None:
-    """The file of first weights that a knob names; None where it says "none" or "imagenet"."""
+def start_weights(text: str, knob: str, published: str = "") -> Path | None:
+    """The file of first weights that a knob names: its own, or that in which weights of that name were published; None
+    for "none", and for "imagenet" where torchvision has them."""
+    if published:
+        try:
+            return file_of(published)
+        except SettingsError as error:
+            raise SettingsError(f"{knob} = {text!r}: {error}") from None
     if text in ("none", "imagenet"):
         return None
     path = settings.ROOT / Path(text).expanduser()

@@ -10,6 +10,7 @@ from tasks.core.question import PROVENANCE, Question
 from tasks.core.walk import walk
 from tasks.reports.forecast import forecast_lines
 from tasks.reports.laid_out import COMPARISON, LABEL_QUALITY, SEGMENTATION, SUMMARY
+from tasks.reports.summary import kinds
 from tasks.tables import Tables
 
 TIMINGS = "timings.csv"
@@ -48,7 +49,7 @@ class RunAll(Question):
             print(f"\n{(folder / SUMMARY).read_text(encoding='utf-8')}")
         else:
             compared, segmentation = files.read_table(folder / COMPARISON), files.read_table(folder / SEGMENTATION)
-            print(f"\nSegmenters trained on full masks (FSV), CRF labels (CRF), pseudo labels (WSV) of {self.dataset}")
+            print(f"\n{kinds(compared)} of {self.dataset}")
             print(aligned(compared, to_tables.comparison_columns("ods", compared)))
             for note in filter(None, (to_tables.note_on_empty(segmentation), to_tables.note_on_images(segmentation))):
                 print(f"  {note}")

@@ -79,6 +79,8 @@ def place(train_set: str, test_set: str, labels: str) -> Place | None:
 
     Our names tell what a data set is used for (cfd-all, cfd-train); the paper's are without that.
     """
+    if not SUPERVISIONS[labels].of_the_data_set:
+        return None  # the paper knows no such
     theirs, added = bare(train_set), "+test" if SUPERVISIONS[labels].adds_test_images else ""
     for name in (bare(test_set), f"{bare(test_set)}-test", f"{bare(test_set)}-rest"):
         table = _places().get((theirs + added, name))

@@ -10,7 +10,13 @@ from tasks.core.files import Row
 if TYPE_CHECKING:
     import pandas as pd
 
-_KINDS = "Segmenters trained on full masks (FSV), CRF labels (CRF) and pseudo labels (WSV)"
+
+def kinds(compared: pd.DataFrame) -> str:
+    """What the short names in a comparison stand for."""
+    weak = ", pseudo labels (WSV) and, without any answer, generated photos (GEN)"
+    return "Segmenters trained on full masks (FSV), CRF labels (CRF)" + (
+        weak if "GEN_ods" in compared else ", pseudo labels (WSV)"
+    )
 
 
 def scored(
@@ -25,7 +31,7 @@ def scored(
     from pipeline.reports import scores_to_tables as to_tables
     from pipeline.reports.tables_text import markdown
 
-    parts = [f"# {dataset}\n", *_left_out(absent), f"{_KINDS}.\n"]
+    parts = [f"# {dataset}\n", *_left_out(absent), f"{kinds(compared)}.\n"]
     parts += [markdown(compared, to_tables.comparison_columns(metric, compared)) for metric in to_tables.METRICS]
     notes = (to_tables.note_on_empty(segmentation), to_tables.note_on_images(segmentation))
     parts += [f"{note}.\n" for note in notes if note]
