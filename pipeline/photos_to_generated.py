@@ -25,15 +25,15 @@ from pipeline.demo.surfaces import (
     step,
     tyre_mark,
 )
-from pipeline.drawing.grounds import GROUNDS, brick, holes, seal, straw
+from pipeline.drawing.grounds import COARSE, GROUNDS, brick, holes, seal, straw, thing
 from pipeline.drawing.lens import photographed, taken_again
 from pipeline.drawing.openings import OPENINGS, THIN, WIDE_OPENINGS
 from pipeline.knobs import GeneratedKnobs
 from pipeline.ops.types import ImageRGB, Mask
 
 LYING_AROUND: tuple[tuple[Callable[[Rng, Scene], None], float], ...] = (  # and how often each is seen
-    *((paint, 0.1), (tyre_mark, 0.12), (joint, 0.15), (stain, 0.4), (pebbles, 0.2), (seal, 0.08), (straw, 0.1)),
-    (holes, 0.25),
+    *((paint, 0.1), (tyre_mark, 0.12), (joint, 0.15), (stain, 0.4), (pebbles, 0.2), (seal, 0.03), (straw, 0.1)),
+    *((holes, 0.25), (thing, 0.06)),
 )
 WIDE = 1.7  # times the demo's cracks, from where on they are opened as wide ones
 MADE, DRAWN = 0, 1  # in the seed of a photo
@@ -48,7 +48,7 @@ def made_photo(knobs: GeneratedKnobs, index: int) -> tuple[ImageRGB, Mask]:
     for distractor, chance in LYING_AROUND:
         if rng.random() < chance and not (distractor is joint and ground is brick):
             distractor(rng, scene)
-    mask = opened(rng, scene, knobs, index)
+    mask = opened(rng, scene, knobs, index, coarse=ground in COARSE)
     if rng.random() < 0.35:
         shadow(rng, scene)
     return photographed(rng, scene), mask
@@ -59,7 +59,7 @@ def drawn_photo(knobs: GeneratedKnobs, index: int, ground: ImageRGB) -> tuple[Im
     rng = np.random.Generator(np.random.PCG64([knobs.seed, DRAWN, index]))
     scene = part_of(rng, turned(rng, ground), (knobs.height_px, knobs.width_px)).astype(np.float32) / 255
     if rng.random() < 0.3:
-        (stain, pebbles, seal, straw, holes)[rng.integers(5)](rng, scene)
+        (stain, pebbles, thing, straw, holes)[rng.integers(5)](rng, scene)
     mask = opened(rng, scene, knobs, index)
     if rng.random() < 0.15:
         shadow(rng, scene)
@@ -72,14 +72,18 @@ def pick(rng: Rng, chances: Sequence[tuple[ChoiceT, float]]) -> ChoiceT:
     return chances[int(rng.choice(len(chances), p=weights / weights.sum()))][0]
 
 
-def opened(rng: Rng, scene: Scene, knobs: GeneratedKnobs, index: int) -> Mask:
-    """Draws cracks into the scene, but for every so manieth photo; True where they cover a pixel by half or more."""
+def opened(rng: Rng, scene: Scene, knobs: GeneratedKnobs, index: int, *, coarse: bool = False) -> Mask:
+    """Draws cracks into the scene, but for every so manieth photo; True where they cover a pixel by half or more.
+
+    Among coarse stones nobody would see a hairline.
+    """
     shape = scene.shape[0], scene.shape[1]
     if is_uncracked(index, knobs.uncracked_share):
         return np.zeros(shape, np.bool_)
-    factor = log_uniform(rng, knobs.smallest, knobs.largest)
+    smallest = min(max(knobs.smallest, 1.0), knobs.largest) if coarse else knobs.smallest
+    factor = log_uniform(rng, smallest, knobs.largest)
     wide = factor > WIDE
-    opening = pick(rng, WIDE_OPENINGS if wide else OPENINGS)
+    opening = pick(rng, WIDE_OPENINGS if wide else [each for each in OPENINGS if not (coarse and each[0] in THIN)])
     cracks = planned(rng, shape, factor)
     if opening in THIN:
         cracks = thinned(rng, cracks)

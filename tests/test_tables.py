@@ -34,7 +34,12 @@ def row(
 ) -> dict[str, Any]:
     """A row of segmentation.csv; OIS and AP follow from ODS, so that they can be told apart."""
     ours = {"train_set": train, "test_set": test, "labels": labels, "segmenter": segmenter, "images": 117}
-    ours |= {"arch": "" if labels == "full" else "resnet50", "ods": ods, "ois": ods + 0.01, "ap": ods / 2}
+    ours |= {
+        "arch": "" if labels in ("full", "generated") else "resnet50",
+        "ods": ods,
+        "ois": ods + 0.01,
+        "ap": ods / 2,
+    }
     ours |= {"empty": "zero", "empty_images": 0, "masks_used": 0, "scores_key": f"{labels}-{segmenter}-{test}"}
     place = paper.place(train, test, labels)
     return {**beside(ours, paper.segmenter_scores(place, segmenter)), **paper.about(place)}
@@ -55,6 +60,20 @@ def test_a_comparison_has_the_three_kinds_their_differences_and_the_papers_besid
     assert found["paper_WSV-CRF_ods"] == pytest.approx(0.0932)
     assert found["paper_WSV/FSV_ois"] == pytest.approx(0.1953 / 0.2699)
     assert found["WSV_scores_key"] == "pseudo-unet-cfd-all"
+
+
+def test_generated_photos_stand_beside_every_classifiers_labels_where_somebody_asked_for_them() -> None:
+    asked = comparison(table(row("full", 0.5), row("pseudo", 0.4), row("generated", 0.3)))
+    assert len(asked) == 1
+    assert asked.iloc[0]["GEN_ods"] == 0.3
+    assert asked.iloc[0]["WSV-GEN_ods"] == pytest.approx(0.1)
+    assert math.isnan(asked.iloc[0]["paper_GEN_ods"])
+    assert "GEN ODS" in comparison_columns("ods", asked).values()
+    alone = comparison(table(row("generated", 0.3)))
+    assert (alone.iloc[0]["arch"], alone.iloc[0]["GEN_ods"]) == ("", 0.3)
+    without = comparison(table(row("full", 0.5), row("pseudo", 0.4)))
+    assert not [name for name in without.columns if "GEN" in str(name)]
+    assert "generated photos" in summary.kinds(asked) and "generated" not in summary.kinds(without)
 
 
 def test_a_kind_that_was_not_trained_leaves_its_cells_empty() -> None:

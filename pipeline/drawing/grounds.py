@@ -163,12 +163,31 @@ def straw(rng: Rng, scene: Scene) -> None:
     cover(scene, share, np.array([1.0, 0.94, 0.8], np.float32) * np.float32(rng.uniform(0.3, 0.85)))
 
 
+def thing(rng: Rng, scene: Scene) -> None:
+    """A ruler, a bag, a leaflet, a shoe: something flat with straight edges and lines on it, and a shadow below."""
+    shape = scene.shape[:2]
+    middle, turn = rng.uniform(-0.1, 1.1, 2) * (shape[1], shape[0]), rng.uniform(0, np.pi)
+    long, wide = log_uniform(rng, 0.2, 0.9) * max(shape), log_uniform(rng, 0.03, 0.4) * max(shape)
+    y, x = positions(shape)
+    x, y = x + shape[1] / 2 - middle[0], y + shape[0] / 2 - middle[1]
+    along, across_it = math.cos(turn) * x + math.sin(turn) * y, math.cos(turn) * y - math.sin(turn) * x
+    share = step(long / 2 - np.abs(along), 1.5) * step(wide / 2 - np.abs(across_it), 1.5)
+    darken(scene, np.maximum(blurred(shifted(share.astype(np.float32), 4), 2.5) - share, 0), (0.35, 0.35, 0.38))
+    marks = step(np.sin(along * 2 * np.pi / rng.uniform(5, 40)) - rng.uniform(0.2, 0.95), 0.3) * float(
+        rng.random() < 0.6
+    )
+    colour = rng.uniform(0.1, 0.95, 3).astype(np.float32)
+    face = colour * (1 - rng.uniform(0.2, 0.8) * marks[..., None])
+    cover(scene, share.astype(np.float32), face.astype(np.float32))
+
+
 GROUNDS = (  # and how often each is drawn, of all photos that are wholly made
     (asphalt, 0.12),
     (concrete, 0.12),
-    (close_up, 0.25),
-    (from_afar, 0.27),
+    (close_up, 0.2),
+    (from_afar, 0.34),
     (plaster, 0.09),
     (worn_concrete, 0.12),
     (brick, 0.05),
 )
+COARSE = (asphalt, close_up)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.demo.surfaces import Rng, Scene, blurred, positions, smooth_noise
+from pipeline.demo.surfaces import Rng, Scene, blurred, log_uniform, positions, smooth_noise
 
 
 def uneven_light(rng: Rng, scene: Scene) -> Scene:
@@ -26,12 +26,12 @@ def exposed(rng: Rng, scene: Scene) -> Scene:
 
 
 def out_of_focus(rng: Rng, scene: Scene) -> Scene:
-    """Sharp mostly; else soft, or moved while it was taken."""
+    """Sharp mostly; else soft, as from too close, or moved while it was taken."""
     luck = rng.random()
-    if luck < 0.7:
+    if luck < 0.68:
         return blurred(scene, rng.uniform(0.3, 0.9))
     if luck < 0.9:
-        return blurred(scene, rng.uniform(0.9, 2.2))
+        return blurred(scene, log_uniform(rng, 0.9, 5.0))
     length = int(rng.integers(3, 10))
     kernel = np.zeros((length, length), np.float32)
     end = rng.integers(0, length, 2)
@@ -58,6 +58,6 @@ def photographed(rng: Rng, scene: Scene) -> NDArray[np.uint8]:
 
 def taken_again(rng: Rng, scene: Scene) -> NDArray[np.uint8]:
     """Of a photo that was one already, and now has a crack: a touch of blur, light and noise."""
-    soft = blurred(scene, rng.uniform(0.3, 0.8))
+    soft = blurred(scene, rng.uniform(0.3, 0.8) if rng.random() < 0.75 else log_uniform(rng, 0.8, 4.0))
     tone = np.clip(soft * rng.uniform(0.75, 1.15), 0, 1) ** np.float32(rng.uniform(0.85, 1.2))
     return developed(rng, np.asarray(tone, np.float32))

@@ -30,7 +30,8 @@ def deep(rng: Rng, scene: Scene, coverage: Field) -> None:
     darken(scene, np.minimum(wide * rng.uniform(0.1, 0.8), 1), (0.75, 0.74, 0.73))
     floor = rng.uniform(0.02, 0.2) * (1 + 0.3 * smooth_noise(rng, coverage.shape, 4))
     wall = np.maximum(coverage - shifted(coverage, int(rng.integers(1, 4))), 0) * rng.uniform(0.0, 0.5)
-    crumbs = step(smooth_noise(rng, coverage.shape, rng.uniform(2, 7)) - rng.uniform(1.2, 2.6), 0.5) * 0.6
+    fallen = float(rng.random() < 0.5)
+    crumbs = fallen * step(smooth_noise(rng, coverage.shape, rng.uniform(2, 7)) - rng.uniform(1.2, 2.6), 0.5) * 0.6
     inside = np.clip(floor + wall + crumbs, 0.02, 0.9).astype(np.float32)
     cover(scene, coverage, blurred(scene, 5.0) * inside[..., None])
 
@@ -91,5 +92,5 @@ def patchy(rng: Rng, scene: Scene, coverage: Field) -> None:
 
 
 OPENINGS = ((open_crack, 0.22), (deep, 0.2), (hairline, 0.35), (faint, 0.1), (patchy, 0.1), (filled, 0.03))
-WIDE_OPENINGS = ((weathered, 0.55), (deep, 0.3), (open_crack, 0.15))  # of cracks wider than a finger in the photo
+WIDE_OPENINGS = ((weathered, 0.4), (deep, 0.42), (open_crack, 0.18))  # of cracks wider than a finger in the photo
 THIN = (hairline, faint)
