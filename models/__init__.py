@@ -36,6 +36,7 @@ SEGMENTERS = {
     "pspnet": "models.pspnet",
     "cgnet": "models.cgnet",
     "lite_unet": "models.lite_unet",
+    "local_evidence": "models.local_evidence",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
@@ -13,9 +13,12 @@ from tasks.core.stage import AnyStage
 from tasks.dataset import Dataset
 from tasks.edge_maps import EdgeMaps, InputPixels
 from tasks.generated import Generated
-from tasks.intake.photo_index import Photo
+from tasks.intake.photo_index import Photo, PhotoPixels
 from tasks.labels import LabelMaps, MaskPixels, kept
+from tasks.patches import Patches
 from tasks.supervision import LabelStage, Supervision
+
+Decoded = Callable[..., AbstractContextManager[Pixels]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,39 @@ class Lesson:
         return self.labels, "labels", self.labels.maps()
 
 
+@dataclass(frozen=True)
+class Answers:
+    """Yes or no for patches of the training images, and generated photos that are rehearsed beside them."""
+
+    dataset: Dataset
+    patches: Patches
+    generated: Generated | None
+
+    def roles(self) -> dict[str, AnyStage]:
+        read: dict[str, AnyStage] = {"dataset": self.dataset, "patches": self.patches}
+        return {**read, **({"generated": self.generated} if self.generated else {})}
+
+    def images(self, decoded: Decoded, stack: ExitStack) -> Pixels:
+        return stack.enter_context(decoded(self.dataset, "images-train", PhotoPixels(), self.dataset.photos("train")))
+
+    def exact(self, decoded: Decoded, stack: ExitStack) -> tuple[Chosen, Chosen]:
+        """The photos that are rehearsed, with their masks."""
+        lessons = [Lesson(self.generated, "train", None, None)] if self.generated else []
+        return examples(lessons, decoded, stack)
+
+
+def answers(experiment: Experiment, *, rehearsed: bool) -> Answers:
+    generated = experiment.task(Generated) if rehearsed else None
+    return Answers(experiment.task(Dataset), experiment.task(Patches), generated)
+
+
+def roles(lessons: Sequence[Lesson]) -> Mapping[str, AnyStage]:
+    """What is read for lessons, the test images' apart."""
+    names = {"train": ("dataset", "labels", "edge_maps"), "test": ("added_dataset", "added", "added_edge_maps")}
+    stages = [(names[each.split], (each.dataset, each.labels, each.edges)) for each in lessons]
+    return {role: stage for named, parts in stages for role, stage in zip(named, parts, strict=True) if stage}
+
+
 def lesson(
     experiment: Experiment, supervision: Supervision, arch: str, split: str, images_of: str, edges: EdgeMaps | None
 ) -> Lesson:
@@ -61,9 +97,7 @@ def lesson(
     return Lesson(experiment.of(images_of).task(Dataset), split, labels, edges)
 
 
-def examples(
-    lessons: Sequence[Lesson], decoded: Callable[..., AbstractContextManager[Pixels]], stack: ExitStack
-) -> tuple[Chosen, Chosen]:
+def examples(lessons: Sequence[Lesson], decoded: Decoded, stack: ExitStack) -> tuple[Chosen, Chosen]:
     """The photos with a usable label, and their labels, uint8 0 … 255, open as long as the stack is."""
     images, labels, shown, meant = list[Pixels](), list[Pixels](), list[tuple[int, int]](), list[tuple[int, int]]()
     for number, lesson in enumerate(lessons):

@@ -21,18 +21,20 @@ from tasks.core.errors import SettingsError, StageError, one_of
 from tasks.core.settings import Experiment
 from tasks.core.shipped import starter
 from tasks.core.stage import AnyStage
-from tasks.core.trained_stage import WEIGHTS, TrainedStage, start_weights
+from tasks.core.trained_stage import WEIGHTS, Epochs, TrainedStage, start_weights
 from tasks.core.workers import place_of
 from tasks.edge_maps import EdgeMaps
 from tasks.generated import Generated
-from tasks.lesson import Lesson, examples, lesson
+from tasks.lesson import Answers, Lesson, answers, examples, lesson, roles
 from tasks.supervision import GENERATED, LABELS, SUPERVISIONS, Supervision
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 # What came later than the first keys, with the value that means what was before.
-KNOBS_ADDED = {"start": "none"}
+FOR_ANSWERS: dict[str, object] = {"pool": "top", "pool_px": 1, "bag_weight": 0.0, "rehearsal": 0.0}
+KNOBS_ADDED: dict[str, object] = {"start": "none", "by_labels": {}, **FOR_ANSWERS}
 OPTIONS_ADDED = {("scnet", "encoder"): "none"}
 ALL = "all"  # in [Tables] segmenters and semi
 SEGMENTER = parameters.Choice(models.SEGMENTERS, "segmenter")
@@ -88,13 +90,16 @@ def resolved(
     """What decides the training of this segmenter; the tables of others have no part in it."""
     if supervision.shipped:
         written = dataclasses.replace(written, pixels=starter().pixels, options={segmenter: starter().options})
+    for name in written.by_labels:
+        one_of(name, SUPERVISIONS, "kind of labels in [Segmenter.by_labels]")
     try:
-        mine = written.of(segmenter)
+        mine = written.of(segmenter, supervision.name)
     except ValueError as error:
         raise SettingsError(f"[Segmenter] of {experiment.dataset}: {error}") from error
     options = options_of(segmenter, mine.options[segmenter], experiment)
     start = mine.start if supervision.of_the_data_set else "none"
-    return dataclasses.replace(mine, start=start, options={segmenter: dataclasses.asdict(options)})
+    known = {"start": start, **({} if supervision.by_answers else FOR_ANSWERS)}
+    return dataclasses.replace(mine, **known, options={segmenter: dataclasses.asdict(options)})  # type: ignore[arg-type]
 
 
 def told(segmenter: str, knobs: Mapping[str, object]) -> dict[str, object]:
@@ -171,7 +176,7 @@ class Segmenter(TrainedStage[SegmenterKnobs]):
     @functools.cached_property
     def lessons(self) -> list[Lesson]:
         """What is learned; a semi-supervised training adds the test images of `added`."""
-        if self.supervision.shipped:
+        if self.supervision.shipped or self.supervision.by_answers:
             return []
         if not self.supervision.of_the_data_set:
             if models.takes_edges(self.network_options):
@@ -187,6 +192,13 @@ class Segmenter(TrainedStage[SegmenterKnobs]):
             for split, whose in splits.items()
         ]
 
+    @functools.cached_property
+    def answers(self) -> Answers | None:
+        """What is learned instead, where no pixel has a label."""
+        if not self.supervision.by_answers:
+            return None
+        return answers(self.experiment, rehearsed=self.knobs.rehearsal > 0)
+
     def edge_maps(self, split: str, target: str = "") -> EdgeMaps | None:
         """The edges of the images of a split, if the network takes them."""
         if not models.takes_edges(self.network_options):
@@ -194,30 +206,21 @@ class Segmenter(TrainedStage[SegmenterKnobs]):
         return self.sibling(EdgeMaps, split=split, images_of="" if target == self.dataset else target)
 
     def upstream(self) -> Mapping[str, AnyStage]:
-        names = {"train": ("dataset", "labels", "edge_maps"), "test": ("added_dataset", "added", "added_edge_maps")}
-        stages = [(names[each.split], (each.dataset, each.labels, each.edges)) for each in self.lessons]
         first = self.first()
-        read = {role: stage for roles, parts in stages for role, stage in zip(roles, parts, strict=True) if stage}
+        read = self.answers.roles() if self.answers else roles(self.lessons)
         return {**read, **({"start": first} if first else {})}
 
     def make(self, draft: Draft) -> str:
-        from pipeline.labels_to_segmenter import train_segmenter
-
         if self.supervision.shipped:
             files.write_weights(draft.path(WEIGHTS), files.read_weights(starter().path))
             return "the weights that come with the project"
         device = place_of(self.execution).enter().torch_device()
         with contextlib.ExitStack() as stack:
-            images, targets = examples(self.lessons, self.decoded, stack)
-            if not images:
-                raise StageError(f"no {self.labels} label of {self.dataset} is fit for training; {_LOOK}")
-            model = self._first_model()
-            sides = self.knobs.sides[self.segmenter].get("weights", [])
-            train = partial(train_segmenter, model, images, targets, self.knobs, sides=sides, device=device)
-            last = self.train(draft, model, train)
-            return f"{len(images)} images, training loss {last['loss']:.4f}"
+            model = self.first_model()
+            told, epochs = (_taught_by_answers if self.answers else _taught_by_labels)(self, model, device, stack)
+            return f"{told}, training loss {self.train(draft, model, epochs)['loss']:.4f}"
 
-    def _first_model(self) -> nn.Module:
+    def first_model(self) -> nn.Module:
         import torch
 
         torch.manual_seed(self.knobs.seed)
@@ -230,6 +233,31 @@ class Segmenter(TrainedStage[SegmenterKnobs]):
 
     def trained(self) -> TrainedSegmenter:
         return TrainedSegmenter(self.segmenter, self.network_options, self.knobs.pixels, self.checked_weights())
+
+
+def _taught_by_labels(
+    stage: Segmenter, model: nn.Module, device: torch.device, stack: contextlib.ExitStack
+) -> tuple[str, Epochs]:
+    from pipeline.labels_to_segmenter import train_segmenter
+
+    images, targets = examples(stage.lessons, stage.decoded, stack)
+    if not images:
+        raise StageError(f"no {stage.labels} label of {stage.dataset} is fit for training; {_LOOK}")
+    sides = stage.knobs.sides[stage.segmenter].get("weights", [])
+    train = partial(train_segmenter, model, images, targets, stage.knobs, sides=sides, device=device)
+    return f"{len(images)} images", train
+
+
+def _taught_by_answers(
+    stage: Segmenter, model: nn.Module, device: torch.device, stack: contextlib.ExitStack
+) -> tuple[str, Epochs]:
+    from pipeline.answers_to_segmenter import train_on_answers
+
+    assert stage.answers
+    rows, patch_px = stage.answers.patches.rows("train"), stage.answers.patches.knobs.patch_px
+    images, exact = stage.answers.images(stage.decoded, stack), stage.answers.exact(stage.decoded, stack)
+    train = partial(train_on_answers, model, images, rows, exact, stage.knobs, patch_px=patch_px, device=device)
+    return f"{len(rows):,} answers", train
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Supervision:
     published: bool = False  # whether the papers of other systems train on it
     needs_masks: bool = False
     of_the_data_set: bool = True  # whether anything of the data set is trained on
+    by_answers: bool = False  # whether the yes/no answers themselves are learned from, without a label of any pixel
     shipped: bool = False  # whether nothing is trained at all: the weights come with the project
 
     @property
@@ -57,6 +58,7 @@ _ROWS = (
     Supervision("crf", CrfLabels, _masks_of_the_search),
     Supervision("pseudo", PseudoLabels, _no_masks),
     Supervision("semi", PseudoLabels, _no_masks, adds_test_images=True),
+    Supervision("answers", None, _no_masks, by_answers=True),
     Supervision(GENERATED, None, _no_masks, of_the_data_set=False),
     Supervision("starter", None, _no_masks, of_the_data_set=False, shipped=True),
 )

@@ -35,6 +35,10 @@ SEGMENTER: dict[str, Any] = {
     "poly_power": 0.9,
     "crop_px": 32,
     "geometry": "eightfold",
+    "pool": "top",
+    "pool_px": 4,
+    "bag_weight": 0.05,
+    "rehearsal": 0.5,
     "start": "none",
     "loss": "bce",
     "side_loss": "",
@@ -47,6 +51,7 @@ SEGMENTER: dict[str, Any] = {
     "boundary_floor": 0.01,
     "training": "common",
     "own": {},
+    "by_labels": {},
     "sides": {},
     "options": {},
 }

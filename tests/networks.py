@@ -45,6 +45,7 @@ SMALL: dict[str, dict[str, Any]] = {
     },
     "pspnet": {"trunk": "resnet10", "width": 8, "auxiliary": True, "dropout": [0.3, 0.15, 0.1], "encoder": "none"},
     "cgnet": {"width": 8, "m": 3, "n": 3},
+    "local_evidence": {"channels": [4, 6, 8], "blocks": 1},
     "lite_unet": {
         "member": "efficientnet_lite0",
         "decoder": [16, 8, 8, 8, 4],

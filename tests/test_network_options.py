@@ -46,6 +46,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("scnet", {"levels": 6}, "4, 5"),
     ("scnet", {"edges": "hed"}, "'none', 'sobel', 'input'"),
     ("scnet", {"edge_threshold": -0.1}, "at least 0"),
+    ("local_evidence", {"channels": [8, 8]}, "three numbers, each at least 1"),
+    ("local_evidence", {"blocks": -1}, "at least 0"),
     ("lite_unet", {"member": "lite0"}, "'efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2'"),
     ("lite_unet", {"decoder": [8, 8]}, "5 numbers, each at least 1"),
     ("lite_unet", {"decoder": [8, 8, 8, 8, 0]}, "5 numbers, each at least 1"),

@@ -75,6 +75,10 @@ class SegmenterKnobs(TrainingKnobs):
     poly_power: Amount  # poly: (1 − share of the steps done)^power, down to cycle_end
     crop_px: Side
     geometry: Literal["eightfold", "none"]
+    pool: Literal["top", "logmeanexp"]  # answers: how a patch's pixels become its answer
+    pool_px: Positive  # answers, top: the mean of so many of the highest logits
+    bag_weight: Amount  # answers: of the patches' own cross-entropy, beside that of the pixels that are known
+    rehearsal: Share  # answers: the share of each batch that is generated photos with their masks
     start: Literal["none", "generated"]  # generated: from the same network's weights after a training on Generated
     loss: str  # a sum such as "0.5*bce + 0.5*dice"
     side_loss: str  # of the side outputs; "": the same
@@ -87,6 +91,7 @@ class SegmenterKnobs(TrainingKnobs):
     boundary_floor: Share
     training: Literal["common", "own"]  # own: the tables of `own` replace what this section says
     own: Options  # the training of single segmenters, knob by knob
+    by_labels: Options  # the training on one kind of labels ("generated", …), knob by knob, over all of the above
     sides: Options  # weights of the side outputs of single segmenters, from fine to coarse
     options: Options  # one table for each segmenter's own options
 
@@ -94,24 +99,26 @@ class SegmenterKnobs(TrainingKnobs):
         super().__post_init__()
         for text in filter(None, (self.loss, self.side_loss)):
             parse_loss(text)
-        for name, table in self.own.items():
-            try:
-                self._replaced(table)
-            except ValueError as error:
-                raise ValueError(f"own.{name}: {error}") from error
+        for kind, tables in {"own": self.own, "by_labels": self.by_labels}.items():
+            for name, table in tables.items():
+                try:
+                    self._replaced(table)
+                except ValueError as error:
+                    raise ValueError(f"{kind}.{name}: {error}") from error
         for name, table in self.sides.items():
             if set(table) - {"weights"}:
                 raise ValueError(f"sides.{name}: {', '.join(table)}; allowed: weights = [1.0, …]")
             check(list[float], table.get("weights", []))
 
-    def of(self, segmenter: str) -> SegmenterKnobs:
-        """The knobs that decide the training of one segmenter, without those of others."""
+    def of(self, segmenter: str, labels: str = "") -> SegmenterKnobs:
+        """The knobs that decide the training of one segmenter on one kind of labels, without those of others."""
         if self.training == "own" and segmenter not in self.own:
             raise ValueError(
                 f"training = 'own', but there is no table [Segmenter.own.{segmenter}]; write it (an empty one is the "
                 "common training), or take training = 'common'"
             )
         mine = self._replaced(self.own[segmenter]) if self.training == "own" else self
+        mine = mine._replaced(self.by_labels.get(labels, {}))
         options, sides = ({segmenter: table.get(segmenter, {})} for table in (self.options, self.sides))
         return dataclasses.replace(mine, training="common", own={}, options=options, sides=sides)
 
@@ -121,10 +128,10 @@ class SegmenterKnobs(TrainingKnobs):
             if name not in known:
                 raise ValueError(f"there is no training knob {name!r}; known: {', '.join(sorted(known))}")
         changed = {name: _checked(name, known[name], value) for name, value in table.items()}
-        return dataclasses.replace(self, own={}, **changed)
+        return dataclasses.replace(self, own={}, by_labels={}, **changed)
 
 
-NOT_OWN = ("start", "training", "own", "sides", "options")
+NOT_OWN = ("start", "training", "own", "by_labels", "sides", "options")
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:

@@ -1,0 +1,147 @@
+"""Answers: a segmenter learns from yes and no for patches, and rehearses photos with masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.answers_to_segmenter import SOMEWHERE, AnswerFeed, answers_loss, pool, train_on_answers
+from pipeline.knobs import SegmenterKnobs
+from pipeline.learning.augmentation import PatchIndex
+from pipeline.learning.cutting import cutter
+from tasks import Segmenter
+from tests.conftest import Luigi, ran
+from tests.knob_values import SEGMENTER
+from tests.networks import CPU, built
+
+
+def knobs(**changed: Any) -> SegmenterKnobs:
+    return SegmenterKnobs(**{**SEGMENTER, **changed})
+
+
+def index(labels: list[int]) -> PatchIndex:
+    """One patch for each image, whole."""
+    zeros = np.zeros(len(labels), np.int32)
+    return PatchIndex(np.arange(len(labels), dtype=np.int32), zeros.astype(np.uint8), zeros, zeros, np.uint8(labels))
+
+
+def plain(value: int, size: int = 4) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.full((size, size, 3), value, np.uint8)
+
+
+def feed(labels: list[int], rehearsal: float = 0.0) -> AnswerFeed:
+    """Image k is plain grey k; the only photo with a mask is white and all crack."""
+    images = cutter([plain(value) for value in range(len(labels))], CPU)
+    exact = (cutter([plain(255)], CPU), cutter([np.full((4, 4), 255, np.uint8)], CPU))
+    return AnswerFeed(images, index(labels), exact, np.array([[4, 4]]), 4, rehearsal, 12)
+
+
+def test_yes_and_no_take_turns_and_every_answer_comes_once_before_any_comes_again() -> None:
+    batches = list(feed([1, 0, 1, 0, 0]).batches([4, 4], np.random.default_rng(0)))
+    answers = [plane.flat[0] for _, targets in batches for plane in np.asarray(targets)]
+    assert answers == [SOMEWHERE, 0] * 4
+    noes = [int(image.flat[0]) for images, _ in batches for image in np.asarray(images)][1::2]
+    assert sorted(noes[:3]) == [1, 3, 4]
+
+
+def test_a_share_of_each_batch_is_rehearsed_and_keeps_its_masks() -> None:
+    for images, targets in feed([1, 0], rehearsal=0.25).batches([4, 4, 4], np.random.default_rng(0)):
+        assert np.asarray(targets).shape == (4, 1, 4, 4)
+        kinds = [int(plane.flat[0]) for plane in np.asarray(targets)]
+        assert kinds in ([SOMEWHERE, 0, SOMEWHERE, 255], [0, SOMEWHERE, 0, 255])
+        assert int(np.asarray(images)[3].flat[0]) == 255
+
+
+def test_pooled_logits_by_hand() -> None:
+    logits = torch.tensor([[[[0.0, 3.0], [1.0, -2.0]]]])
+    assert pool(logits, knobs(pool="top", pool_px=2)).tolist() == [2.0]
+    assert pool(logits, knobs(pool="top", pool_px=9)).tolist() == [0.5]
+    by_hand = np.log(np.mean(np.exp([0.0, 3.0, 1.0, -2.0])))
+    assert pool(logits, knobs(pool="logmeanexp")).item() == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_the_loss_by_hand() -> None:
+    """A patch answered no, one answered yes and one with a mask, two pixels each."""
+    logits = torch.tensor([[[[0.0, -1.0]]], [[[2.0, -2.0]]], [[[1.0, -1.0]]]])
+    planes = torch.tensor([[[[0, 0]]], [[[SOMEWHERE, SOMEWHERE]]], [[[255, 0]]]], dtype=torch.uint8)
+
+    def cost(logit: float, target: int) -> float:
+        return float(np.log1p(np.exp(-logit if target else logit)))
+
+    dense = (cost(0, 0) + cost(-1, 0) + cost(1, 1) + cost(-1, 0)) / 4
+    bag = (cost(0, 0) + cost(2, 1) + cost(1, 1)) / 3
+    told = answers_loss(knobs(pool="top", pool_px=1, bag_weight=0.5))({"logits": logits}, planes)
+    assert told["dense"].item() == pytest.approx(dense, abs=1e-6)
+    assert told["bag"].item() == pytest.approx(bag, abs=1e-6)
+    assert told["loss"].item() == pytest.approx(dense + 0.5 * bag, abs=1e-6)
+    assert told["training_accuracy"].item() == 1.0
+
+
+def test_no_pixel_of_a_yes_is_taught_but_those_that_speak_loudest() -> None:
+    logits = torch.tensor([[[[2.0, -2.0, -3.0]]]], requires_grad=True)
+    planes = torch.full((1, 1, 1, 3), SOMEWHERE, dtype=torch.uint8)
+    answers_loss(knobs(pool="top", pool_px=1))({"logits": logits}, planes)["loss"].backward()
+    assert logits.grad is not None
+    assert (logits.grad != 0).flatten().tolist() == [True, False, False]
+
+
+def test_a_network_that_knows_nothing_learns_where_the_dark_line_is() -> None:
+    """Local evidence: yes and no for patches, no pixel labelled, and the line stands out in a photo never seen."""
+    rng, size = np.random.default_rng(0), 32
+
+    def photo(crack: bool) -> tuple[np.ndarray[Any, Any], int]:
+        image = rng.integers(120, 180, (size, size, 3)).astype(np.uint8)
+        column = int(rng.integers(6, size - 6))
+        if crack:
+            image[:, column : column + 3] = 20
+        return image, column
+
+    labels = [k % 2 for k in range(40)]
+    images = [photo(bool(label))[0] for label in labels]
+    model = built("local_evidence")
+    taught = knobs(
+        pool="logmeanexp",
+        bag_weight=1.0,
+        rehearsal=0.0,
+        epochs=25,
+        optimiser="adamw",
+        learning_rate=0.01,
+        schedule="constant",
+        batch_size=8,
+    )
+    epochs = train_on_answers(model, images, index(labels), ([], []), taught, patch_px=size, device=CPU, resume=None)
+    last = [epoch.log for epoch in epochs][-1]
+    assert last["training_accuracy"] > 0.9
+    seen, column = photo(True)
+    with torch.no_grad():
+        batch = torch.from_numpy(seen).permute(2, 0, 1)[None].float() / 255
+        logits = model.eval()(batch)["logits"][0, 0].numpy()
+    beside = np.delete(logits, np.s_[column - 4 : column + 7], axis=1)  # 21 px wide is what an answer sees
+    assert logits[:, column : column + 3].min() > 0 > np.median(beside)
+
+
+def test_the_stage_rests_on_patches_and_not_on_masks(tiny: Path) -> None:
+    stage = Segmenter(dataset="tiny", segmenter="local_evidence", labels="answers")
+    assert set(stage.above) == {"dataset", "patches", "generated"}
+    alone = Segmenter(dataset="tiny", segmenter="local_evidence", labels="answers", rehearsal="0.0")
+    assert set(alone.above) == {"dataset", "patches"}
+
+
+def test_how_answers_are_pooled_moves_no_other_training(tiny: Path) -> None:
+    def key(labels: str, **given: str) -> str:
+        return Segmenter(dataset="tiny", segmenter="unet", labels=labels, **given).key
+
+    assert key("full") == key("full", pool="logmeanexp") == key("full", rehearsal="0.5")
+    assert key("answers") != key("answers", pool="logmeanexp")
+
+
+def test_training_on_answers_and_scoring_it_is_one_command(tiny: Path, luigi_run: Luigi) -> None:
+    axes = ("--dataset", "tiny", "--segmenter", "local_evidence", "--labels", "answers")
+    done = luigi_run("Scores", *axes, "--Segmenter-rehearsal", "0.0")
+    ran(done)
+    assert "local_evidence · answers" in done.stderr
+    assert " answers, training loss" in done.stderr
