@@ -13,25 +13,35 @@ from pipeline.ops.coarse_maps import resize_image, resize_linear
 from pipeline.ops.types import ImageRGB, Map
 from pipeline.ops.windows import pad_to_multiple, tiles
 
+MIRRORED = tuple((slice(None, None, down), slice(None, None, right)) for down in (1, -1) for right in (1, -1))
 GRID_PX = 32  # all networks shrink by at most this: tiles that start on it see the same cells as the whole image
 
 
 def predict(
-    model: nn.Module, image_rgb: ImageRGB, knobs: PredictionsKnobs, *, device: torch.device
+    model: nn.Module, image_rgb: ImageRGB, knobs: PredictionsKnobs, *, device: torch.device, flips: bool = False
 ) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
     """H×W: 0 … 255 or 0 … 65535 stand for probabilities 0 … 1, rounded.
 
     The full image at once, in tiles when it has more than `max_pixels`; at `scale` times its size when that is
     not 1, and the logits are brought back to its size. An image of H×W×4 has its edges in the last channel.
+    With `flips` the mean of the probabilities of the image and its three mirror images, each turned back.
     """
-    height, width = image_rgb.shape[:2]
-    if knobs.scale != 1:
-        image_rgb = resize_image(image_rgb, (max(round(height * knobs.scale), 1), max(round(width * knobs.scale), 1)))
-    logits = logits_of(model, image_rgb, knobs, device=device)
-    probability = sigmoid(resize_linear(logits, (height, width)) if knobs.scale != 1 else logits)
+    if flips:
+        mirrored = [_probability(model, image_rgb[step], knobs, device)[step] for step in MIRRORED]
+        probability: Map = np.mean(mirrored, axis=0, dtype=np.float32)
+    else:
+        probability = _probability(model, image_rgb, knobs, device)
     if knobs.bits == 8:
         return np.rint(probability * 255).astype(np.uint8)
     return np.rint(probability * 65_535).astype(np.uint16)
+
+
+def _probability(model: nn.Module, image_rgb: ImageRGB, knobs: PredictionsKnobs, device: torch.device) -> Map:
+    image_rgb, (height, width) = np.ascontiguousarray(image_rgb), image_rgb.shape[:2]
+    if knobs.scale != 1:
+        image_rgb = resize_image(image_rgb, (max(round(height * knobs.scale), 1), max(round(width * knobs.scale), 1)))
+    logits = logits_of(model, image_rgb, knobs, device=device)
+    return sigmoid(resize_linear(logits, (height, width)) if knobs.scale != 1 else logits)
 
 
 def as_probability(prediction: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> Map:

@@ -16,6 +16,8 @@ from tasks.demo_photos import DemoPhotos
 from tasks.diagnosis import Diagnosis
 from tasks.edge_maps import EdgeMaps
 from tasks.generated import Generated
+from tasks.merge_weights import MergeWeights
+from tasks.merged_labels import MergedLabels
 from tasks.patch_maps import PatchMaps
 from tasks.patches import Patches
 from tasks.predictions import Predictions
@@ -33,6 +35,7 @@ from tasks.questions.start import start
 from tasks.questions.starter import Starter
 from tasks.questions.upkeep import Invalidate, Verify
 from tasks.refinements import Refinements
+from tasks.round_labels import RoundLabels
 from tasks.scores import Scores
 from tasks.segmenter import Segmenter
 from tasks.tables import Tables
@@ -53,7 +56,19 @@ STAGES: list[type[luigi.Task]] = [
         PseudoLabels,
         CrfSearch,
     ),
-    *(CrfLabels, Segmenter, Predictions, Refinements, Scores, Diagnosis, TuneLabels, Tables),
+    *(
+        CrfLabels,
+        MergeWeights,
+        MergedLabels,
+        RoundLabels,
+        Segmenter,
+        Predictions,
+        Refinements,
+        Scores,
+        Diagnosis,
+        TuneLabels,
+        Tables,
+    ),
 ]
 GROUPS: dict[str, list[type[luigi.Task]]] = {
     "the whole road": [RunAll],

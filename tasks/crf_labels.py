@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from pipeline.knobs import CrfLabelsKnobs
 from pipeline.ops.types import Grey
 from tasks.classifier import ARCH
-from tasks.core.cache import Draft
 from tasks.core.stage import AnyStage
 from tasks.core.workers import Place
 from tasks.crf_search import CrfSearch, Unaries
-from tasks.image_stage import IMAGES_OF, ImageStage
+from tasks.image_stage import IMAGES_OF
 from tasks.intake.photo_index import Photo
-from tasks.labels import LabelMaps, write_kept
+from tasks.labels import LabelStage
 
 
-class CrfLabels(ImageStage[CrfLabelsKnobs]):
-    """White for crack; labels with too few crack pixels are not trained on."""
+class CrfLabels(LabelStage[CrfLabelsKnobs]):
+    """White for crack."""
 
     arch, images_of = ARCH, IMAGES_OF
 
@@ -34,12 +33,8 @@ class CrfLabels(ImageStage[CrfLabelsKnobs]):
         search = self.search()
         return CrfLabelJob(search.unaries(split=self.split, images_of=self.images_of), search.best())
 
-    def make(self, draft: Draft) -> str:
-        super().make(draft)
-        return write_kept(draft, self.photos(), self.knobs.min_crack_pixels)
-
-    def maps(self) -> LabelMaps:
-        return LabelMaps(self.entry.folder)
+    def masks_used(self) -> int:
+        return self.search().masks_used()
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class ImageStage(Stage[KnobsT]):
 
     split = TRAIN
     images_axis: ClassVar[str] = "images_of"  # the parameter that names the data set whose images are worked on
-    axis_names = ("split",)
+    axis_names: ClassVar[tuple[str, ...]] = ("split",)
     resumable = True
     networks: ClassVar[bool] = False  # whether the job computes with torch
     suffix: ClassVar[str] = ".png"

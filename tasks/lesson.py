@@ -16,7 +16,7 @@ from tasks.generated import Generated
 from tasks.intake.photo_index import Photo, PhotoPixels
 from tasks.labels import LabelMaps, MaskPixels, kept
 from tasks.patches import Patches
-from tasks.supervision import LabelStage, Supervision
+from tasks.supervision import Labels, Supervision
 
 Decoded = Callable[..., AbstractContextManager[Pixels]]
 
@@ -25,7 +25,7 @@ Decoded = Callable[..., AbstractContextManager[Pixels]]
 class Lesson:
     dataset: Dataset | Generated
     split: str
-    labels: LabelStage | None  # None: the masks
+    labels: Labels | None  # None: the masks
     edges: EdgeMaps | None
 
     def photos(self) -> tuple[Photo, ...]:
@@ -92,7 +92,7 @@ def lesson(
 ) -> Lesson:
     """Of the images of a data set, '' for its own."""
     labels = None
-    if supervision.needs_classifier:
+    if supervision.is_made:
         labels = supervision.labels(experiment, arch=arch, split=split, images_of=images_of)
     return Lesson(experiment.of(images_of).task(Dataset), split, labels, edges)
 

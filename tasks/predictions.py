@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,14 +23,21 @@ from tasks.supervision import LABELS, SUPERVISIONS
 
 TARGET = name_of("the data set that is segmented; '' = the one trained on")
 TEST = Choice(SPLITS, "split", default="test")
+FLIPS = Choice(
+    ("four",), "way of asking", default=""
+)  # four: the mean of the answers to the photo and its mirror images
 
 
 class Predictions(ImageStage[PredictionsKnobs]):
     """`target` is the data set that is segmented, `dataset` the one that was trained on."""
 
-    segmenter, labels, arch, target, split = SEGMENTER, LABELS, ARCH, TARGET, TEST
+    segmenter, labels, arch, target, split, flips = SEGMENTER, LABELS, ARCH, TARGET, TEST, FLIPS
     images_axis = "target"
     networks = True
+
+    @functools.cached_property
+    def axes(self) -> dict[str, str]:
+        return {"split": self.split, **({"flips": self.flips} if self.flips else {})}
 
     def segmenter_stage(self) -> Segmenter:
         adds = SUPERVISIONS[self.labels].adds_test_images and self.target != self.dataset
@@ -47,7 +55,8 @@ class Predictions(ImageStage[PredictionsKnobs]):
 
     def job(self) -> PredictionJob:
         edges = self.edge_maps()
-        return PredictionJob(self.segmenter_stage().trained(), InputPixels(edges.maps() if edges else None), self.knobs)
+        inputs = InputPixels(edges.maps() if edges else None)
+        return PredictionJob(self.segmenter_stage().trained(), inputs, self.knobs, flips=bool(self.flips))
 
     def maps(self) -> WholeNumberMaps:
         return WholeNumberMaps(self.entry.folder)
@@ -58,13 +67,14 @@ class PredictionJob:
     segmenter: TrainedSegmenter
     inputs: InputPixels
     knobs: PredictionsKnobs
+    flips: bool
 
     def open(self, place: Place) -> Callable[[Photo], Pixels]:
         from pipeline.segmenter_to_predictions import predict
 
         device, image_of = place.torch_device(), self.inputs.open(place)
         model = self.segmenter.model().to(device)
-        return lambda photo: predict(model, image_of(photo), self.knobs, device=device)
+        return lambda photo: predict(model, image_of(photo), self.knobs, device=device, flips=self.flips)
 
 
 @dataclass(frozen=True)

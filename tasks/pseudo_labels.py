@@ -9,18 +9,17 @@ from pipeline.knobs import PseudoLabelsKnobs
 from pipeline.ops.types import Grey, Map, Mask
 from tasks.cams import CamMaps, Cams
 from tasks.classifier import ARCH
-from tasks.core.cache import Draft
 from tasks.core.stage import AnyStage
 from tasks.core.workers import Place
-from tasks.image_stage import IMAGES_OF, ImageStage, YesNoMaps
+from tasks.image_stage import IMAGES_OF, YesNoMaps
 from tasks.intake.photo_index import Photo
-from tasks.labels import LabelMaps, write_kept
+from tasks.labels import LabelStage
 from tasks.patch_maps import GridMaps, PatchMaps
 from tasks.threshold_maps import ThresholdMaps
 
 
-class PseudoLabels(ImageStage[PseudoLabelsKnobs]):
-    """A confidence for each pixel; labels with too few crack pixels are not trained on."""
+class PseudoLabels(LabelStage[PseudoLabelsKnobs]):
+    """A confidence for each pixel."""
 
     arch, images_of = ARCH, IMAGES_OF
 
@@ -42,13 +41,6 @@ class PseudoLabels(ImageStage[PseudoLabelsKnobs]):
 
     def sources(self) -> Sources:
         return Sources(self.patch_maps().maps(), self.cams().maps(), self.threshold_maps().maps())
-
-    def make(self, draft: Draft) -> str:
-        super().make(draft)
-        return write_kept(draft, self.photos(), self.knobs.min_crack_pixels)
-
-    def maps(self) -> LabelMaps:
-        return LabelMaps(self.entry.folder)
 
 
 @dataclass(frozen=True)

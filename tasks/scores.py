@@ -19,7 +19,7 @@ from tasks.dataset import Dataset
 from tasks.intake.photo_index import Photo
 from tasks.predictions import TARGET, TEST, Predictions
 from tasks.refinements import Refinements, final_maps
-from tasks.supervision import SUPERVISIONS, LabelStage
+from tasks.supervision import SUPERVISIONS, Labels
 from tasks.threshold_maps import ThresholdMaps
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Scores(Stage[ScoresKnobs]):
     axis_names = ("segmenter", "labels", "split")
     version = 2  # summary.json has the metrics that other papers report
 
-    def maps(self) -> Predictions | Refinements | LabelStage | ThresholdMaps:
+    def maps(self) -> Predictions | Refinements | Labels | ThresholdMaps:
         """The stage whose maps are scored."""
         if self.segmenter:
             axes = {"segmenter": self.segmenter, "labels": self.labels, "arch": self.arch}

@@ -26,7 +26,7 @@ from tasks.core.workers import place_of
 from tasks.edge_maps import EdgeMaps
 from tasks.generated import Generated
 from tasks.lesson import Answers, Lesson, answers, examples, lesson, roles
-from tasks.supervision import GENERATED, LABELS, SUPERVISIONS, Supervision
+from tasks.supervision import LABELS, SUPERVISIONS, Supervision
 
 if TYPE_CHECKING:
     import torch
@@ -91,7 +91,7 @@ def resolved(
     if supervision.shipped:
         written = dataclasses.replace(written, pixels=starter().pixels, options={segmenter: starter().options})
     for name in written.by_labels:
-        one_of(name, SUPERVISIONS, "kind of labels in [Segmenter.by_labels]")
+        one_of(name.split(" ")[0], SUPERVISIONS, "kind of labels in [Segmenter.by_labels]")
     try:
         mine = written.of(segmenter, supervision.name)
     except ValueError as error:
@@ -128,7 +128,7 @@ class Segmenter(TrainedStage[SegmenterKnobs]):
     unit = "crops"
 
     def settle(self) -> None:
-        if self.arch and not self.supervision.needs_classifier:
+        if self.arch and not self.supervision.by_classifier:
             raise SettingsError(f"{self.labels} masks need no classifier; leave out arch = {self.arch!r}")
         if self.supervision.shipped and self.segmenter != starter().segmenter:
             raise SettingsError(f"labels = {self.labels} is the network {starter().segmenter}, not {self.segmenter!r}")
@@ -161,7 +161,10 @@ class Segmenter(TrainedStage[SegmenterKnobs]):
         """The training whose weights this one starts from."""
         if self.knobs.start == "none":
             return None
-        return self.sibling(Segmenter, segmenter=self.segmenter, labels=GENERATED)
+        if self.knobs.start == "starter" and self.knobs.options[self.segmenter] != starter().options:
+            told = f"[Segmenter.options.{self.segmenter}] = {self.knobs.options[self.segmenter]}"
+            raise SettingsError(f'{told} with start = "starter"; allowed: those of the starter, {starter().options}')
+        return self.sibling(Segmenter, segmenter=self.segmenter, labels=self.knobs.start)
 
     @functools.cached_property
     def network_options(self) -> models.Options:

@@ -81,8 +81,9 @@ class Tables(Stage[TablesKnobs]):
 
     def label_scores(self) -> list[Scores]:
         """Thresholding alone, and the labels of the training images that somebody made, against their masks."""
-        made = [(labels, arch) for arch in self.knobs.classifiers for labels in filter(_is_made, self.knobs.labels)]
-        axes = [(THRESHOLD, ""), *made] if any(map(_is_made, self.knobs.labels)) else []
+        made = [labels for labels in self.knobs.labels if SUPERVISIONS[labels].is_made]
+        pairs = [(labels, arch) for arch in ("", *self.knobs.classifiers) for labels in made]
+        axes = [(THRESHOLD, ""), *(pair for pair in pairs if bool(pair[1]) == _by_classifier(pair[0]))] if made else []
         return [self.sibling(Scores, labels=labels, arch=arch, split="train") for labels, arch in axes]
 
     def segmentation_scores(self) -> list[Scores]:
@@ -98,7 +99,7 @@ class Tables(Stage[TablesKnobs]):
             for target in self.tested_on()
             for segmenter in dict.fromkeys(self.knobs.segmenters)
             for labels in (*self.knobs.labels, *(["semi"] if segmenter in self.knobs.semi else []))
-            for arch in (self.knobs.classifiers if _is_made(labels) else [""])
+            for arch in (self.knobs.classifiers if _by_classifier(labels) else [""])
         ]
 
     def upstream(self) -> Mapping[str, AnyStage]:
@@ -128,8 +129,8 @@ class Tables(Stage[TablesKnobs]):
         return sorted(self.entry.manifest()["files"])
 
 
-def _is_made(labels: str) -> bool:
-    return SUPERVISIONS[labels].needs_classifier
+def _by_classifier(labels: str) -> bool:
+    return SUPERVISIONS[labels].by_classifier
 
 
 def _role(segmenter: str, labels: str, arch: str, target: str) -> str:
@@ -141,7 +142,7 @@ def _check(knobs: TablesKnobs) -> None:
         one_of(labels, TABLED, "kind of labels")
     if not (knobs.labels and knobs.segmenters and knobs.test_sets):
         raise SettingsError("[Tables] labels, segmenters and test_sets must each name at least one")
-    if not knobs.classifiers and any(map(_is_made, knobs.labels)):
+    if not knobs.classifiers and any(map(_by_classifier, knobs.labels)):
         raise SettingsError("[Tables] classifiers is empty, but crf and pseudo labels need one")
     if not knobs.scored and "full" in knobs.labels:
         raise SettingsError('[Tables] labels has "full", but scored = false says that there are no masks')

@@ -71,6 +71,11 @@ def test_generated_photos_stand_beside_every_classifiers_labels_where_somebody_a
     assert "GEN ODS" in comparison_columns("ods", asked).values()
     alone = comparison(table(row("generated", 0.3)))
     assert (alone.iloc[0]["arch"], alone.iloc[0]["GEN_ods"]) == ("", 0.3)
+    taught = comparison(table(row("full", 0.5), row("round2", 0.45)))
+    assert taught.iloc[0]["ROUND2/FSV_ods"] == pytest.approx(0.9)
+    assert list(comparison_columns("ods", taught).values())[3:5] == ["FSV ODS", "ROUND2 ODS"], (
+        "nothing was trained on CRF"
+    )
     without = comparison(table(row("full", 0.5), row("pseudo", 0.4)))
     assert not [name for name in without.columns if "GEN" in str(name)]
     assert "generated photos" in summary.kinds(asked) and "generated" not in summary.kinds(without)

@@ -12,8 +12,12 @@ from pipeline.knobs.labels import (
     CrfSearchKnobs,
     DiagnosisKnobs,
     EdgeMapsKnobs,
+    MergedLabelsKnobs,
+    MergeRule,
+    MergeWeightsKnobs,
     PatchMapsKnobs,
     PseudoLabelsKnobs,
+    RoundLabelsKnobs,
     ThresholdMapsKnobs,
     TuneLabelsKnobs,
 )
@@ -49,18 +53,29 @@ _SCHEMAS: tuple[type, ...] = (
         CamsKnobs,
         ThresholdMapsKnobs,
     ),
-    *(EdgeMapsKnobs, PseudoLabelsKnobs, CrfSearchKnobs, CrfLabelsKnobs, SegmenterKnobs, PredictionsKnobs),
+    *(
+        EdgeMapsKnobs,
+        PseudoLabelsKnobs,
+        CrfSearchKnobs,
+        CrfLabelsKnobs,
+        MergeWeightsKnobs,
+        MergedLabelsKnobs,
+        RoundLabelsKnobs,
+    ),
+    *(SegmenterKnobs, PredictionsKnobs),
     *(RefinementsKnobs, ScoresKnobs, DiagnosisKnobs, TuneLabelsKnobs, TablesKnobs),
     *(LabelTablesKnobs, CrossTableKnobs, StarterKnobs, EfficiencyKnobs, FetchKnobs, GcKnobs, ExecutionKnobs),
 )
 SECTIONS = {schema.__name__.removesuffix("Knobs"): schema for schema in _SCHEMAS}
 # fmt: off
 __all__ = [
-    "SECTIONS", "CamsKnobs", "ClassifierKnobs", "CrfLabelsKnobs", "CrfSearchKnobs", "CrossTableKnobs", "DatasetKnobs",
-    "DemoPhotosKnobs", "DiagnosisKnobs", "EdgeMapsKnobs", "EfficiencyKnobs", "ExecutionKnobs", "FetchKnobs", "GcKnobs",
-    "GeneratedKnobs", "LabelTablesKnobs", "PatchMapsKnobs", "PatchesKnobs", "PhotometricKnobs", "Precision",
-    "PredictionsKnobs", "PseudoLabelsKnobs", "RefinementsKnobs", "ScoresKnobs", "SegmenterKnobs", "StarterKnobs",
-    "TablesKnobs", "ThresholdMapsKnobs", "TrainingKnobs", "TuneLabelsKnobs", "as_dict", "check", "fields", "section_of",
+    "SECTIONS", "CamsKnobs", "ClassifierKnobs", "CrfLabelsKnobs", "CrfSearchKnobs", "CrossTableKnobs",
+    "DatasetKnobs", "DemoPhotosKnobs", "DiagnosisKnobs", "EdgeMapsKnobs", "EfficiencyKnobs", "ExecutionKnobs",
+    "FetchKnobs", "GcKnobs", "GeneratedKnobs", "LabelTablesKnobs", "MergeRule", "MergeWeightsKnobs",
+    "MergedLabelsKnobs", "PatchMapsKnobs", "PatchesKnobs", "PhotometricKnobs", "Precision", "PredictionsKnobs",
+    "PseudoLabelsKnobs", "RefinementsKnobs", "RoundLabelsKnobs", "ScoresKnobs", "SegmenterKnobs", "StarterKnobs",
+    "TablesKnobs", "ThresholdMapsKnobs", "TrainingKnobs", "TuneLabelsKnobs", "as_dict", "check", "fields",
+    "section_of",
 ]
 # fmt: on
 

@@ -87,6 +87,43 @@ class PseudoLabelsKnobs:
     binary_threshold: Share
 
 
+MergeRule = Literal["answers", "mean", "geometric", "product", "max"]
+
+
+@dataclass(frozen=True)
+class MergeWeightsKnobs:
+    sources: list[str]  # whose maps: "answers lite_unet" is lite_unet trained on answers; "starter" the shipped network
+    flips: bool  # whether the networks are also asked about the three mirror images of a photo
+    pool_px: Positive  # a patch's score is the mean of so many of its highest logits
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ValueError('sources = []; allowed: at least one, such as ["generated lite_unet", "answers cgnet"]')
+
+
+@dataclass(frozen=True)
+class MergedLabelsKnobs:
+    rule: MergeRule  # answers: each map by its weight in MergeWeights, which no mask decides
+    threshold_weight: Share  # what a pixel loses that the threshold map does not call dark; 0: no threshold map is made
+    gain: Amount
+    cut: Share
+    extent: Literal["thin", "wide"]  # how wide annotators draw: a convention that no answer tells
+    widen_px: Count  # wide: so many pixels on each side
+    uncracked: Literal["paper", "empty"]  # paper: as any other photo; empty: the answer "no" is its label
+    min_crack_pixels: Count
+
+
+@dataclass(frozen=True)
+class RoundLabelsKnobs:
+    teacher: str  # the network that was trained on the labels of the round before
+    rule: Literal["answer", "mean", "geometric"]  # answer: alone; else merged with the label of the round before
+    gain: Amount
+    cut: Share
+    flips: bool  # whether the networks are also asked about the three mirror images of a photo
+    uncracked: Literal["paper", "empty"]
+    min_crack_pixels: Count
+
+
 # the kinds of values of the CRF's numbers and of the lists of them
 Sigma = Annotated[float, Range(1e-3, 1e4)]
 Iterations = Annotated[int, Range(0, 1000)]

@@ -79,7 +79,8 @@ class SegmenterKnobs(TrainingKnobs):
     pool_px: Positive  # answers, top: the mean of so many of the highest logits
     bag_weight: Amount  # answers: of the patches' own cross-entropy, beside that of the pixels that are known
     rehearsal: Share  # answers: the share of each batch that is generated photos with their masks
-    start: Literal["none", "generated"]  # generated: from the same network's weights after a training on Generated
+    # the first weights: generated: of the same network trained on Generated; starter: of the network that comes along
+    start: Literal["none", "generated", "starter"]
     loss: str  # a sum such as "0.5*bce + 0.5*dice"
     side_loss: str  # of the side outputs; "": the same
     positive_weight: Amount  # of crack pixels, in the weighted losses
@@ -91,7 +92,9 @@ class SegmenterKnobs(TrainingKnobs):
     boundary_floor: Share
     training: Literal["common", "own"]  # own: the tables of `own` replace what this section says
     own: Options  # the training of single segmenters, knob by knob
-    by_labels: Options  # the training on one kind of labels ("generated", …), knob by knob, over all of the above
+    by_labels: (
+        Options  # on one kind of labels ("generated"), or of one segmenter on it ("answers cgnet"), over the above
+    )
     sides: Options  # weights of the side outputs of single segmenters, from fine to coarse
     options: Options  # one table for each segmenter's own options
 
@@ -118,7 +121,8 @@ class SegmenterKnobs(TrainingKnobs):
                 "common training), or take training = 'common'"
             )
         mine = self._replaced(self.own[segmenter]) if self.training == "own" else self
-        mine = mine._replaced(self.by_labels.get(labels, {}))
+        for name in (labels, f"{labels} {segmenter}"):
+            mine = mine._replaced(self.by_labels.get(name, {}))
         options, sides = ({segmenter: table.get(segmenter, {})} for table in (self.options, self.sides))
         return dataclasses.replace(mine, training="common", own={}, options=options, sides=sides)
 
@@ -131,7 +135,7 @@ class SegmenterKnobs(TrainingKnobs):
         return dataclasses.replace(self, own={}, by_labels={}, **changed)
 
 
-NOT_OWN = ("start", "training", "own", "by_labels", "sides", "options")
+NOT_OWN = ("training", "own", "by_labels", "sides", "options")
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:

@@ -9,8 +9,16 @@ from typing import Any
 import pandas as pd
 
 METRICS = ("ods", "ois", "ap")
-SUPERVISION = {"full": "FSV", "crf": "CRF", "pseudo": "WSV", "generated": "GEN"}
-_WITHOUT_CLASSIFIER = ("full", "generated")
+OF_THE_PAPER = {"full": "FSV", "crf": "CRF", "pseudo": "WSV"}
+BESIDE = {  # kinds of labels whose columns a table has where somebody asked for them: short name, and what it says
+    "generated": ("GEN", "generated photos, without any answer"),
+    "answers": ("ANSWERS", "yes/no answers alone"),
+    "merged": ("MERGED", "merged labels"),
+    "round2": ("ROUND2", "labels of the second round"),
+    "round3": ("ROUND3", "labels of the third round"),
+}
+SUPERVISION = OF_THE_PAPER | {labels: name for labels, (name, _) in BESIDE.items()}
+_WITHOUT_CLASSIFIER = ("full", *BESIDE)
 SEMI_SUPERVISED = "VIII"  # the table that sets pseudo labels with those of the test images beside those without
 _TRAINED = ["train_set", "test_set", "segmenter"]
 _GROUP = ["train_set", "test_set", "arch", "segmenter"]
@@ -31,17 +39,17 @@ def label_quality(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
 
 def comparison(segmentation: pd.DataFrame) -> pd.DataFrame:
     """One row per (test set, classifier, segmenter): FSV, CRF, WSV of each metric, WSV − CRF, WSV − FSV, WSV / FSV,
-    and the same of the paper; where somebody asked for generated photos also GEN and WSV − GEN.
+    and the same of the paper; where somebody asked for other kinds also each of these, its share of FSV, WSV − GEN.
 
-    Full masks and generated photos need no classifier, so their scores stand beside every classifier's labels. A kind
-    that was not trained leaves its cells empty; WSV / FSV is nan where FSV is 0.
+    What needs no classifier stands beside every classifier's labels. A kind that was not trained leaves its cells
+    empty; a share of FSV is nan where FSV is 0.
     """
     segmentation = segmentation[segmentation["labels"].isin(SUPERVISION)]
     weak = ~segmentation["labels"].isin(_WITHOUT_CLASSIFIER)
     trained = segmentation.set_index(_TRAINED).index
     alone = ~trained.isin(trained[weak])  # full masks without any labels to stand beside
     groups = segmentation[weak | alone][_GROUP].drop_duplicates()
-    asked = [labels for labels in SUPERVISION if labels != "generated" or (segmentation["labels"] == labels).any()]
+    asked = [labels for labels in SUPERVISION if labels in OF_THE_PAPER or (segmentation["labels"] == labels).any()]
     return pd.DataFrame([_compared(segmentation, group, asked) for group in groups.to_dict("records")])
 
 
@@ -66,7 +74,10 @@ def _with_differences(scores: Mapping[str, float]) -> dict[str, float]:
         "WSV-FSV": weak - full,
         "WSV/FSV": weak / full if full > 0 else math.nan,
     }
-    return {**scores, **compared, **({"WSV-GEN": weak - scores["GEN"]} if "GEN" in scores else {})}
+    shares = {
+        f"{name}/FSV": scores[name] / full if full > 0 else math.nan for name, _ in BESIDE.values() if name in scores
+    }
+    return {**scores, **compared, **({"WSV-GEN": weak - scores["GEN"]} if "GEN" in scores else {}), **shares}
 
 
 def _score(segmentation: pd.DataFrame, group: Mapping[Any, Any], labels: str) -> pd.Series[Any] | None:
@@ -191,6 +202,10 @@ def comparison_columns(metric: str, compared: pd.DataFrame) -> dict[str, str]:
     """The columns of the comparison that a reader wants at a glance, for one metric; the paper's where it has any."""
     names = ["FSV", "CRF", "WSV", "WSV-CRF", "WSV/FSV"]
     names += ["GEN", "WSV-GEN"] if f"GEN_{metric}" in compared else []
+    names += [
+        f"{name}{of}" for name, _ in list(BESIDE.values())[1:] for of in ("", "/FSV") if f"{name}_{metric}" in compared
+    ]
+    names = [name for name in names if not compared[f"{name}_{metric}"].isna().all()] or names
     theirs = {f"paper_{name}_{metric}": f"paper {name}" for name in ("FSV", "CRF", "WSV")}
     return (
         {"test_set": "test set", "segmenter": "segmenter", "arch": "classifier"}

@@ -202,7 +202,7 @@ def _cut(path: Path, grey: NDArray[np.uint8], rules: DatasetKnobs, warn: Callabl
 
 def _mat_mask(path: Path) -> NDArray[np.bool_]:
     """CrackForest's ground truth: struct `groundTruth`, field `Segmentation`."""
-    from scipy.io import loadmat  # type: ignore[import-untyped]
+    from scipy.io import loadmat
 
     _check_regular(path)
     try:

@@ -30,7 +30,7 @@ class CrossTable(Question):
             one_of(labels, TABLED, "kind of labels")
         if not (self.knobs.labels and self.knobs.segmenters):
             raise SettingsError("[CrossTable] labels and segmenters must each name at least one")
-        if not self.knobs.classifiers and any(SUPERVISIONS[labels].needs_classifier for labels in self.knobs.labels):
+        if not self.knobs.classifiers and any(SUPERVISIONS[labels].by_classifier for labels in self.knobs.labels):
             raise SettingsError("[CrossTable] classifiers is empty, but crf and pseudo labels need one")
 
     @functools.cached_property
@@ -60,7 +60,7 @@ class CrossTable(Question):
         trained = [
             {"segmenter": segmenter, "labels": labels, "arch": arch}
             for segmenter, labels in itertools.product(dict.fromkeys(knobs.segmenters), dict.fromkeys(knobs.labels))
-            for arch in (knobs.classifiers if SUPERVISIONS[labels].needs_classifier else [""])
+            for arch in (knobs.classifiers if SUPERVISIONS[labels].by_classifier else [""])
         ]
         return [
             self.experiment.of(train_set).task(Scores, **axes, target="" if test_set == train_set else test_set)

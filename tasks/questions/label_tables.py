@@ -19,11 +19,11 @@ from tasks.crf_search import CrfSearch
 from tasks.diagnosis import TABLE as DIAGNOSIS_TABLE
 from tasks.diagnosis import Diagnosis
 from tasks.image_stage import TRAIN
-from tasks.labels import kept
+from tasks.labels import LabelStage, kept
 from tasks.reports import paper
 from tasks.reports.rows import keys_of
 from tasks.scores import THRESHOLD, Scores
-from tasks.supervision import MADE, LabelStage
+from tasks.supervision import BY_CLASSIFIER
 from tasks.tune_labels import TABLE as TUNING_TABLE
 from tasks.tune_labels import TuneLabels
 
@@ -70,7 +70,7 @@ class LabelTables(Question):
         return self.scores("pseudo", self.arch, search.variant_of_best()) if search.complete() else None
 
     def quality(self) -> dict[tuple[str, str], Scores]:
-        kinds = [(THRESHOLD, ""), *((kind, arch) for arch in self.knobs.classifiers for kind in MADE)]
+        kinds = [(THRESHOLD, ""), *((kind, arch) for arch in self.knobs.classifiers for kind in BY_CLASSIFIER)]
         return {(kind, arch): self.scores(kind, arch) for kind, arch in kinds}
 
     def ablations(self) -> dict[str, Scores]:

@@ -29,7 +29,7 @@ _LIMITS = (
 
 
 class Starter(Question):
-    """`luigi --module tasks Starter --dataset crack500 --recipe starter`; what it is scored on is left out where absent."""
+    """`luigi --module tasks Starter --dataset crack500 --recipe starter`; scored on the benchmarks that are here."""
 
     out = name_of("the folder for the weights and the card; '' = that of the project")
 

@@ -24,7 +24,7 @@ _Trained = TrainedStage[knobs.TrainingKnobs]
 
 def forecast_lines(*stages: AnyStage) -> list[str]:
     """What must be trained before the stages are there, and what makes it slow on this machine."""
-    trained = [part for part in missing(*stages) if isinstance(part, TrainedStage)]
+    trained = [part for part in missing(*stages) if isinstance(part, TrainedStage) and part.significant_knobs()]
     if not trained:
         return []
     told = forecast(map(_ahead, trained), _past({stage.stage() for stage in trained}))
@@ -91,7 +91,10 @@ def _training(
 
 
 def _samples(stage: str, numbers: Mapping[str, object], folders: Mapping[str, Path]) -> int:
-    """Samples of an epoch that takes all there are; 0 where the stages above have not counted them yet."""
+    """Samples of an epoch that takes all there are; 0 where the stages above have not counted them yet, and where
+    nothing is trained."""
+    if not numbers:
+        return 0
     if stage == "Classifier":
         return _patches(folders["patches"] / "counts.csv")
     images = _images(folders["dataset"] / INDEX, "train")

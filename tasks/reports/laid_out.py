@@ -12,11 +12,12 @@ from tasks.core.cache import Draft, Entry
 from tasks.core.files import Row, snake
 from tasks.core.stage import AnyStage
 from tasks.core.walk import walk
+from tasks.labels import LabelStage
 from tasks.predictions import Predictions
 from tasks.refinements import Refinements
 from tasks.reports import paper, rows, summary
 from tasks.scores import Scores
-from tasks.supervision import LabelStage
+from tasks.supervision import Labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +95,7 @@ class Writer:
                     files.write_bytes(self.draft.path(name), entry.checked(name).read_bytes())
 
 
-def _folder_row(stage: LabelStage | Predictions | Refinements) -> Row:
+def _folder_row(stage: Labels | Predictions | Refinements) -> Row:
     """What lies in a folder: of which network, trained on which labels, on which images of which data set."""
     axes = {name: getattr(stage, name, "") for name in ("segmenter", "labels", "arch")}
     images = {"images_of": stage.target_dataset().dataset, "split": stage.split}

@@ -9,10 +9,9 @@ from tasks.core import cache, files
 from tasks.core.files import Row, snake
 from tasks.core.stage import AnyStage
 from tasks.core.walk import walk
-from tasks.labels import kept
+from tasks.labels import LabelStage, kept
 from tasks.reports import paper, published
 from tasks.scores import Scores
-from tasks.supervision import LabelStage
 
 # in the order of the figure
 _KEYED = [

@@ -13,10 +13,17 @@ if TYPE_CHECKING:
 
 def kinds(compared: pd.DataFrame) -> str:
     """What the short names in a comparison stand for."""
-    weak = ", pseudo labels (WSV) and, without any answer, generated photos (GEN)"
-    return "Segmenters trained on full masks (FSV), CRF labels (CRF)" + (
-        weak if "GEN_ods" in compared else ", pseudo labels (WSV)"
-    )
+    from pipeline.reports.scores_to_tables import BESIDE
+
+    there = {"full masks": "FSV", "CRF labels": "CRF", "pseudo labels": "WSV"} | {
+        words: name for name, words in BESIDE.values()
+    }
+    shown = [
+        f"{words} ({name})"
+        for words, name in there.items()
+        if f"{name}_ods" in compared and not compared[f"{name}_ods"].isna().all()
+    ]
+    return f"Segmenters trained on {', '.join(shown)}"
 
 
 def scored(

@@ -1,0 +1,73 @@
+"""MergeWeights: how much each network's word counts in merged labels, by the yes/no answers of training patches."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+import models
+from pipeline.knobs import MergeWeightsKnobs
+from tasks.core import files
+from tasks.core.cache import Draft
+from tasks.core.errors import SettingsError, one_of
+from tasks.core.shipped import starter
+from tasks.core.stage import AnyStage, Stage
+from tasks.patches import Patches
+from tasks.predictions import Predictions
+from tasks.supervision import SUPERVISIONS
+
+WEIGHTS = "weights.json"
+
+
+class MergeWeights(Stage[MergeWeightsKnobs]):
+    def upstream(self) -> Mapping[str, AnyStage]:
+        return {"patches": self.sibling(Patches), **self.predictions(split="train")}
+
+    def predictions(self, *, split: str, target: str = "") -> dict[str, Predictions]:
+        """Of each source, the answers of its network about the photos of a split."""
+        return {text: self._predictions(text, split, target) for text in self.knobs.sources}
+
+    def _predictions(self, text: str, split: str, target: str) -> Predictions:
+        where = "source of [MergeWeights] sources"
+        if text == "starter":
+            text = f"starter {starter().segmenter}"
+        labels, _, segmenter = text.partition(" ")
+        one_of(labels, SUPERVISIONS, f"kind of labels in a {where}")
+        row = SUPERVISIONS[labels]
+        if row.is_made or row.needs_masks:
+            raise SettingsError(f"a {where} is {text!r}; allowed: answers, generated or starter, then a network's name")
+        one_of(segmenter, models.SEGMENTERS, f"segmenter in a {where}")
+        axes = {"segmenter": segmenter, "labels": labels, "target": target, "split": split}
+        return self.sibling(Predictions, **axes, flips="four" if self.knobs.flips else "")
+
+    def make(self, draft: Draft) -> str:
+        from pipeline.maps_to_merge_weights import fitted
+
+        patches = self.sibling(Patches).rows("train")
+        rows = patches.label[patches.geometry == 0]
+        found, cost = fitted(self._pooled(), rows)
+        weights = dict(zip(self.knobs.sources, found.tolist(), strict=True))
+        files.write_json(draft.path(WEIGHTS), {"weights": weights, "cross_entropy": cost, "answers": len(rows)})
+        return ", ".join(f"{name} {weight:.3f}" for name, weight in weights.items())
+
+    def _pooled(self) -> Iterator[NDArray[np.float64]]:
+        from pipeline.maps_to_merge_weights import pooled_logits, unturned
+
+        stage = self.sibling(Patches)
+        patches, maps = stage.rows("train"), [each.maps() for each in self.predictions(split="train").values()]
+        photos = next(iter(self.predictions(split="train").values())).photos()
+        with self.progress() as progress:
+            for number, photo in enumerate(photos):
+                answers = [each.probability(photo) for each in maps]
+                rows = unturned(patches, number)
+                yield pooled_logits(answers, rows, patches, stage.knobs.patch_px, self.knobs.pool_px)
+                progress(number + 1, len(photos))
+
+    @functools.cached_property
+    def weights(self) -> list[float]:
+        """In the order of the sources."""
+        loaded: dict[str, float] = files.read_json(self.entry.checked(WEIGHTS))["weights"]
+        return [loaded[name] for name in self.knobs.sources]

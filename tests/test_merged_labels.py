@@ -1,0 +1,168 @@
+"""Merged labels and rounds: what networks say of photos becomes labels, by rules that a reader can check."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from luigi.task_register import Register
+
+from pipeline.knobs import MergedLabelsKnobs, RoundLabelsKnobs
+from pipeline.learning.augmentation import PatchIndex
+from pipeline.maps_to_merge_weights import fitted, pooled_logits, unturned
+from pipeline.maps_to_merged_labels import as_label, merged, merged_label, round_label
+from tasks import MergedLabels, MergeWeights, RoundLabels, Segmenter
+from tasks.core import settings
+from tasks.core.errors import SettingsError
+from tests.conftest import TINY, Luigi, ran
+
+HALF, ALL = np.float32([[0.0, 0.25, 1.0]]), np.float32([[0.5, 1.0, 1.0]])
+KNOBS = MergedLabelsKnobs(
+    rule="mean",
+    threshold_weight=0.0,
+    gain=1.0,
+    cut=0.0,
+    extent="thin",
+    widen_px=1,
+    uncracked="empty",
+    min_crack_pixels=1,
+)
+ROUND = RoundLabelsKnobs(
+    teacher="unet", rule="answer", gain=1.0, cut=0.0, flips=False, uncracked="empty", min_crack_pixels=1
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "found"),
+    [
+        ("mean", [0.25, 0.625, 1.0]),
+        ("geometric", [0.0, 0.5, 1.0]),
+        ("product", [0.0, 0.25, 1.0]),
+        ("max", [0.5, 1.0, 1.0]),
+    ],
+)
+def test_two_maps_merge_by_each_rule(rule: Any, found: list[float]) -> None:
+    assert merged([HALF, ALL], rule, []).tolist() == [found]
+    assert merged([HALF, ALL], rule, []).dtype == np.float32
+
+
+def test_one_map_is_itself_by_every_rule() -> None:
+    for rule in ("mean", "geometric", "product", "max"):
+        assert np.array_equal(merged([HALF], rule, []), HALF)
+
+
+def test_a_label_is_made_sure_and_then_cut() -> None:
+    assert as_label(np.float32([0.1, 0.2, 0.6]), gain=2.0, cut=0.3).tolist() == [0, 102, 255]
+
+
+def test_pixels_that_are_not_dark_count_less_by_the_weight() -> None:
+    dark = np.array([[True, True, False]])
+    label = merged_label([ALL], dark, dataclasses.replace(KNOBS, threshold_weight=0.6), [])
+    assert label.tolist() == [[128, 255, 102]]
+
+
+def test_a_wide_convention_widens_on_both_sides_and_thin_leaves_as_it_is() -> None:
+    line = np.zeros((3, 7), np.float32)
+    line[:, 3] = 1
+    assert (merged_label([line], None, KNOBS, []) > 0).sum() == 3
+    wide = merged_label([line], None, dataclasses.replace(KNOBS, extent="wide", widen_px=2), [])
+    assert np.flatnonzero(wide[0]).tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_round_takes_the_answer_alone_or_with_the_label_before() -> None:
+    assert round_label(HALF, None, ROUND).tolist() == [[0, 64, 255]]
+    assert round_label(HALF, ALL, dataclasses.replace(ROUND, rule="mean")).tolist() == [[64, 159, 255]]
+    assert round_label(HALF, ALL, dataclasses.replace(ROUND, rule="geometric")).tolist() == [[0, 128, 255]]
+
+
+def test_maps_count_by_their_weights() -> None:
+    """σ((3·logit(0.8) + 1·logit(0.5)) / 4) = σ(¾·log 4) = 2√2 / (2√2 + 1); of weight 0 a map is not heard."""
+    sure, unsure = np.full((1, 1), 0.8, np.float32), np.full((1, 1), 0.5, np.float32)
+    by_hand = 2 * np.sqrt(2) / (2 * np.sqrt(2) + 1)
+    assert merged([sure, unsure], "answers", [3, 1]).item() == pytest.approx(by_hand, abs=1e-6)
+    assert merged([sure, unsure], "answers", [0.2, 0]).item() == pytest.approx(0.8, abs=1e-6)
+    assert merged([sure, unsure], "answers", [0, 0]).item() == pytest.approx(2 / 3, abs=1e-6)
+
+
+def patches(labels: list[int], size: int) -> PatchIndex:
+    """Two patches side by side in each photo, and their mirror images, which are not asked."""
+    count, zeros = len(labels), np.zeros(2 * len(labels), np.int32)
+    image = np.tile(np.arange(count, dtype=np.int32) // 2, 2)
+    col = np.tile(np.arange(count, dtype=np.int32) % 2 * size, 2)
+    geometry = np.repeat(np.uint8([0, 1]), count)
+    return PatchIndex(image, geometry, zeros, col, np.uint8(labels + labels))
+
+
+def test_a_patch_scores_by_its_highest_logits() -> None:
+    image = np.float32([[0.5, 0.5, 0.8, 0.2], [0.5, 0.5, 0.5, 0.5]])
+    index = patches([0, 1], size=2)
+    scores = pooled_logits([image], unturned(index, 0), index, patch_px=2, pool_px=2)
+    assert scores.ravel().tolist() == pytest.approx([0.0, np.log(4) / 2], abs=1e-6)
+
+
+def test_the_answers_silence_a_network_that_tells_nothing_of_them() -> None:
+    rng = np.random.default_rng(0)
+    answers = rng.integers(0, 2, 400).astype(np.uint8)
+    told = answers * 4.0 - 2 + rng.normal(size=400)
+    noise, against = rng.normal(size=400), -told
+    weights, cost = fitted([np.stack([told, noise, against], axis=1)], answers)
+    assert weights[0] > 5 * weights[1]
+    assert weights[2] == 0
+    assert cost < np.log(2) / 2
+
+
+def with_sources(tiny: Path, sources: str) -> None:
+    text = TINY + f'\n[MergeWeights]\nsources = {sources}\n[RoundLabels]\nteacher = "unet"\n'
+    (tiny / "configs" / "tiny.toml").write_text(text)
+    settings.forget()
+    Register.clear_instance_cache()
+
+
+def test_a_source_that_is_no_network_without_masks_is_refused(tiny: Path) -> None:
+    for sources, told in {
+        '["full unet"]': "allowed: answers, generated or starter",
+        '["pseudo unet"]': "allowed: answers, generated or starter",
+        '["answer unet"]': "there is no kind of labels in a source",
+        '["answers unett"]': "there is no segmenter in a source",
+    }.items():
+        with_sources(tiny, sources)
+        with pytest.raises(SettingsError, match=told):
+            MergedLabels(dataset="tiny", split="train").upstream()
+
+
+def test_the_second_round_rests_on_a_network_trained_on_merged_labels(tiny: Path) -> None:
+    with_sources(tiny, '["starter"]')
+    second = RoundLabels(dataset="tiny", number="2", split="train")
+    teacher = second.predictions().segmenter_stage()
+    assert (teacher.segmenter, teacher.labels) == ("unet", "merged")
+    third = RoundLabels(dataset="tiny", number="3", split="train")
+    assert third.predictions().segmenter_stage().labels == "round2"
+    assert second.key != third.key
+
+
+def test_networks_are_asked_about_mirror_images_only_where_somebody_wants_it(tiny: Path) -> None:
+    with_sources(tiny, '["starter"]')
+    plain = MergedLabels(dataset="tiny", split="train")
+    (stage,) = plain.predictions().values()
+    assert stage.flips == ""
+    asked = MergeWeights(dataset="tiny", flips="true")
+    assert asked.key != plain.merge_weights().key
+    assert asked.predictions(split="train")["starter"].flips == "four"
+
+
+def test_from_starter_to_the_second_round_in_one_command(tiny: Path, luigi_run: Luigi) -> None:
+    with_sources(tiny, '["starter", "answers local_evidence"]')
+    axes = ("--dataset", "tiny", "--segmenter", "unet", "--labels", "round2")
+    done = luigi_run("Scores", *axes, "--Segmenter-rehearsal", "0.0")
+    ran(done)
+    for line in ("cgnet · starter", "local_evidence · answers", "MergedLabels", "unet · merged", "RoundLabels"):
+        assert line in done.stderr
+
+
+def test_a_network_that_starts_from_the_starter_must_be_built_like_it(tiny: Path) -> None:
+    stage = Segmenter(dataset="tiny", segmenter="cgnet", labels="answers", start="starter")
+    with pytest.raises(SettingsError, match="allowed: those of the starter"):
+        stage.upstream()
