@@ -14,6 +14,7 @@ from pipeline.ops.windows import pad_to_multiple, window_starts
 
 __all__ = ["PatchIndex", "cut_patch", "index_patches"]
 
+LARGEST_BAG_PX = 2048
 Example = tuple[tuple[int, int], Mask | None, int | None]  # (height, width) of the image, mask, label
 Rows = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.uint8]]  # row, col, label
 
@@ -22,7 +23,8 @@ def index_patches(examples: Iterable[Example], knobs: PatchesKnobs, *, eightfold
     """Every patch of every image, in the order image, geometry, row, col.
 
     The image is turned, then mirrored at the bottom and right up to a multiple of the patch. A patch is crack
-    when at least `min_crack_pixels` of its mask are; without a mask it has the image's label, 0 or 1.
+    when at least `min_crack_pixels` of its mask are; without a mask it has the image's label, 0 or 1. With
+    `bag = "photo"` the only patch of a turned image is all of it.
     """
     columns: list[tuple[npt.NDArray[np.integer], ...]] = []
     for image, (shape_hw, mask, label) in enumerate(examples):
@@ -41,6 +43,10 @@ def _patches(
     """All patches of one turned image, row by row."""
     blank = np.broadcast_to(np.zeros(1, np.bool_), shape_hw)  # the shape alone, no memory
     size = knobs.patch_px
+    if knobs.bag == "photo":
+        answer = label if mask is None else int(np.count_nonzero(mask) >= knobs.min_crack_pixels)
+        corner = np.zeros(1, np.intp)
+        return corner, corner, np.full(1, answer, np.uint8)
     if mask is None:
         height, width = (-(-side // size) * size for side in turn(blank, geometry).shape)
     else:
@@ -51,6 +57,19 @@ def _patches(
     if mask is None:
         return row, col, np.full(len(row), label, np.uint8)
     return row, col, (_sums(padded, row, col, size) >= knobs.min_crack_pixels).astype(np.uint8)
+
+
+def bag_side(shapes_hw: Iterable[tuple[int, int]], knobs: PatchesKnobs) -> int:
+    """The side of the square that an answer is for: a patch's, or that of the largest photo, a multiple of 32 px."""
+    if knobs.bag == "patch":
+        return knobs.patch_px
+    longest = max((max(shape) for shape in shapes_hw), default=0)
+    if longest > LARGEST_BAG_PX:
+        raise ValueError(
+            f'[Patches] bag = "photo" with a photo of {longest:,} px; allowed: at most {LARGEST_BAG_PX:,} px, since '
+            'it goes through the network whole; answer for tiles instead (bag = "patch")'
+        )
+    return -(-longest // 32) * 32
 
 
 def _sums(mask: Mask, row: npt.NDArray[np.intp], col: npt.NDArray[np.intp], size_px: int) -> npt.NDArray[np.int64]:

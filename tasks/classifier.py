@@ -72,7 +72,7 @@ class Classifier(TrainedStage[ClassifierKnobs]):
         check_kinds(rows.label, f"the training split of {self.dataset} ({count:,} images)")
         with self._images("train") as images:
             model = self._first_model()
-            patch_px = self.sibling(Patches).knobs.patch_px
+            patch_px = self.sibling(Patches).side_px()
             train = partial(train_classifier, model, images, rows, self.knobs, patch_px=patch_px, device=device)
             last = self.train(draft, model, train)
         told = [f"training loss {last['loss']:.3f}"]
@@ -109,7 +109,7 @@ class Classifier(TrainedStage[ClassifierKnobs]):
             if len(rows) == 0:
                 continue
             with self._images(split) as images:
-                patch_px = self.sibling(Patches).knobs.patch_px
+                patch_px = self.sibling(Patches).side_px()
                 probabilities = patch_probabilities(
                     model, images, rows, patch_px=patch_px, device=device, batch_size=_BATCH
                 )

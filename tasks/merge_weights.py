@@ -59,11 +59,12 @@ class MergeWeights(Stage[MergeWeightsKnobs]):
         stage = self.sibling(Patches)
         patches, maps = stage.rows("train"), [each.maps() for each in self.predictions(split="train").values()]
         photos = next(iter(self.predictions(split="train").values())).photos()
+        side_px = stage.side_px()
         with self.progress() as progress:
             for number, photo in enumerate(photos):
                 answers = [each.probability(photo) for each in maps]
                 rows = unturned(patches, number)
-                yield pooled_logits(answers, rows, patches, stage.knobs.patch_px, self.knobs.pool_px)
+                yield pooled_logits(answers, rows, patches, side_px, self.knobs.pool_px)
                 progress(number + 1, len(photos))
 
     @functools.cached_property

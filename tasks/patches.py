@@ -35,6 +35,16 @@ class Patches(Stage[PatchesKnobs]):
         files.write_rows(draft.path("counts.csv"), counts)
         return ", ".join(f"{row['split']} {row['crack']:,} crack + {row['no_crack']:,} not" for row in counts)
 
+    def significant_knobs(self) -> dict[str, object]:
+        """Not that answers are for patches: what was made before they could be for photos stays valid."""
+        return {name: value for name, value in super().significant_knobs().items() if (name, value) != ("bag", "patch")}
+
+    def side_px(self) -> int:
+        """Of the squares that the rows show."""
+        from pipeline.dataset_to_patches import bag_side
+
+        return bag_side((photo.shape_hw for photo in self.sibling(Dataset).photos(*SPLITS)), self.knobs)
+
     def rows(self, split: str) -> PatchIndex:
         from pipeline.dataset_to_patches import PatchIndex
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipeline.knobs import PseudoLabelsKnobs
 from pipeline.ops.types import Grey, Map, Mask
 from tasks.cams import CamMaps, Cams
@@ -16,6 +18,8 @@ from tasks.intake.photo_index import Photo
 from tasks.labels import LabelStage
 from tasks.patch_maps import GridMaps, PatchMaps
 from tasks.threshold_maps import ThresholdMaps
+
+UNCRACKED = ("uncracked", "paper")
 
 
 class PseudoLabels(LabelStage[PseudoLabelsKnobs]):
@@ -38,6 +42,13 @@ class PseudoLabels(LabelStage[PseudoLabelsKnobs]):
 
     def job(self) -> PseudoLabelJob:
         return PseudoLabelJob(self.sources(), self.knobs)
+
+    def significant_knobs(self) -> dict[str, object]:
+        """Not that photos answered "no" are labelled as any other: what was made before that was a choice stays valid."""
+        return {name: value for name, value in super().significant_knobs().items() if (name, value) != UNCRACKED}
+
+    def knows_empty(self) -> bool:
+        return self.knobs.uncracked == "empty"
 
     def sources(self) -> Sources:
         return Sources(self.patch_maps().maps(), self.cams().maps(), self.threshold_maps().maps())
@@ -64,4 +75,9 @@ class PseudoLabelJob:
     def open(self, place: Place) -> Callable[[Photo], Grey]:
         from pipeline.maps_to_pseudo_labels import pseudo_label
 
-        return lambda photo: pseudo_label(*self.sources.of(photo), self.knobs)
+        def label(photo: Photo) -> Grey:
+            if self.knobs.uncracked == "empty" and photo.label == 0:
+                return np.zeros(photo.shape_hw, np.uint8)
+            return pseudo_label(*self.sources.of(photo), self.knobs)
+
+        return label

@@ -257,7 +257,7 @@ def _taught_by_answers(
     from pipeline.answers_to_segmenter import train_on_answers
 
     assert stage.answers
-    rows, patch_px = stage.answers.patches.rows("train"), stage.answers.patches.knobs.patch_px
+    rows, patch_px = stage.answers.patches.rows("train"), stage.answers.patches.side_px()
     images, exact = stage.answers.images(stage.decoded, stack), stage.answers.exact(stage.decoded, stack)
     train = partial(train_on_answers, model, images, rows, exact, stage.knobs, patch_px=patch_px, device=device)
     return f"{len(rows):,} answers", train

@@ -61,6 +61,7 @@ def keys_of(dataset: str, recipe: str) -> dict[str, set[str]]:
         tasks.TuneLabels(**axes, arch="resnet18"),
         tasks.Scores(**axes, **named, variant="Refinements.method=crf"),
         tasks.Predictions(**axes, segmenter="scnet", labels="full", variant=WITH_EDGES),
+        tasks.Scores(**axes, segmenter="lite_unet", labels="round2"),
     ]
     found: dict[str, set[str]] = {}
     for stage in (part for root in roots for part in walk(root)):

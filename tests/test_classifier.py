@@ -73,7 +73,9 @@ def streets(count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def indexed(masks: list[np.ndarray], eightfold: bool = True) -> PatchIndex:
-    return index_patches([(m.shape, m, None) for m in masks], PatchesKnobs(32, 16, 1, "eightfold"), eightfold=eightfold)
+    return index_patches(
+        [(m.shape, m, None) for m in masks], PatchesKnobs("patch", 32, 16, 1, "eightfold"), eightfold=eightfold
+    )
 
 
 def train(model: nn.Module, resume: dict[str, Any] | None = None, **changes: Any) -> Iterator[Epoch]:

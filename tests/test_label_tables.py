@@ -36,6 +36,7 @@ def knobs(**changed: object) -> PseudoLabelsKnobs:
         min_crack_pixels=0,
         target="soft",
         binary_threshold=0.5,
+        uncracked="paper",
     )
     return dataclasses.replace(plain, **changed)  # type: ignore[arg-type]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from pipeline.knobs import MergedLabelsKnobs, RoundLabelsKnobs
 from pipeline.learning.augmentation import PatchIndex
 from pipeline.maps_to_merge_weights import fitted, pooled_logits, unturned
 from pipeline.maps_to_merged_labels import as_label, merged, merged_label, round_label
-from tasks import MergedLabels, MergeWeights, RoundLabels, Segmenter
+from tasks import MergedLabels, MergeWeights, PseudoLabels, RoundLabels, Segmenter
 from tasks.core import settings
 from tasks.core.errors import SettingsError
-from tests.conftest import TINY, Luigi, ran
+from tasks.core.workers import Place
+from tasks.pseudo_labels import PseudoLabelJob
+from tests.conftest import TINY, Luigi, ran, resolved
 
 HALF, ALL = np.float32([[0.0, 0.25, 1.0]]), np.float32([[0.5, 1.0, 1.0]])
 KNOBS = MergedLabelsKnobs(
@@ -166,3 +169,20 @@ def test_a_network_that_starts_from_the_starter_must_be_built_like_it(tiny: Path
     stage = Segmenter(dataset="tiny", segmenter="cgnet", labels="answers", start="starter")
     with pytest.raises(SettingsError, match="allowed: those of the starter"):
         stage.upstream()
+
+
+@pytest.mark.parametrize(("uncracked", "found"), [("paper", 255), ("empty", 0)])
+def test_a_photo_answered_no_has_an_empty_label_where_that_is_asked_for(uncracked: str, found: int) -> None:
+    photo = SimpleNamespace(label=0, shape_hw=(1, 1))
+    sure = np.ones((1, 1), np.float32)
+    sources = SimpleNamespace(of=lambda photo: (sure, sure, sure > 0))
+    given = {"uncracked": uncracked, "morphology": "false", "bilateral": "false"}
+    knobs = resolved("PseudoLabels", "demo", "quick", "", given)
+    job = PseudoLabelJob(cast(Any, sources), knobs)
+    assert job.open(Place())(cast(Any, photo)).tolist() == [[found]]
+
+
+def test_labels_made_before_empty_ones_could_be_asked_for_stay_valid(tiny: Path) -> None:
+    plain = PseudoLabels(dataset="tiny", arch="resnet18", split="train")
+    assert "uncracked" not in plain.significant_knobs()
+    assert PseudoLabels(dataset="tiny", arch="resnet18", split="train", uncracked="empty").key != plain.key

@@ -68,6 +68,7 @@ class GeneratedKnobs:
 
 @dataclass(frozen=True)
 class PatchesKnobs:
+    bag: Literal["patch", "photo"]  # what an answer is for; photo: whole photos, mirrored until they are square
     patch_px: Side
     stride_px: Side
     min_crack_pixels: Positive

@@ -85,6 +85,7 @@ class PseudoLabelsKnobs:
     min_crack_pixels: Count
     target: Literal["soft", "binary"]
     binary_threshold: Share
+    uncracked: Literal["paper", "empty"]  # empty: the answer "no" for a photo is its label
 
 
 MergeRule = Literal["answers", "mean", "geometric", "product", "max"]
