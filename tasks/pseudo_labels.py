@@ -44,7 +44,7 @@ class PseudoLabels(LabelStage[PseudoLabelsKnobs]):
         return PseudoLabelJob(self.sources(), self.knobs)
 
     def significant_knobs(self) -> dict[str, object]:
-        """Not that photos answered "no" are labelled as any other: what was made before that was a choice stays valid."""
+        """Not that photos answered "no" are labelled as any other: what was made before that was a choice is valid."""
         return {name: value for name, value in super().significant_knobs().items() if (name, value) != UNCRACKED}
 
     def knows_empty(self) -> bool:

@@ -20,7 +20,7 @@ from tasks.core import settings
 from tasks.core.errors import SettingsError
 from tasks.core.workers import Place
 from tasks.pseudo_labels import PseudoLabelJob
-from tests.conftest import TINY, Luigi, ran, resolved
+from tests.conftest import TINY, Luigi, ran, read_rows, resolved
 
 HALF, ALL = np.float32([[0.0, 0.25, 1.0]]), np.float32([[0.5, 1.0, 1.0]])
 KNOBS = MergedLabelsKnobs(
@@ -163,6 +163,16 @@ def test_from_starter_to_the_second_round_in_one_command(tiny: Path, luigi_run: 
     ran(done)
     for line in ("cgnet · starter", "local_evidence · answers", "MergedLabels", "unet · merged", "RoundLabels"):
         assert line in done.stderr
+
+
+def test_what_each_source_and_each_rule_is_worth_is_a_table(tiny: Path, luigi_run: Luigi) -> None:
+    with_sources(tiny, '["starter", "answers local_evidence"]')
+    rules = ("--classifiers", "[]", "--merge-rules", '["answers", "max"]')
+    ran(luigi_run("LabelTables", "--dataset", "tiny", *rules, "--Segmenter-rehearsal", "0.0"))
+    rows = read_rows(tiny / "outputs" / "tables" / "tiny" / "labels-train" / "merging.csv")
+    ways = ["starter", "answers local_evidence", "merged by answers", "merged by max", "round2"]
+    assert [row["way"] for row in rows] == ways
+    assert {row["masks_used"] for row in rows} == {"0"}
 
 
 def test_a_network_that_starts_from_the_starter_must_be_built_like_it(tiny: Path) -> None:

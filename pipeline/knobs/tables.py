@@ -38,8 +38,9 @@ class TablesKnobs:
 
 @dataclass(frozen=True)
 class LabelTablesKnobs:
-    classifiers: list[str]
+    classifiers: list[str]  # []: neither pseudo labels nor CRF labels, which rest on one
     variants: list[str]
+    merge_rules: list[str]  # rows of labels merged by each of these rules, of each source alone, and of round 2
 
 
 @dataclass(frozen=True)

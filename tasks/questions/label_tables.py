@@ -1,14 +1,15 @@
-"""LabelTables: the paper's Tables II and VII and the diagnosis, from cached stages."""
+"""LabelTables: the paper's Tables II and VII, the diagnosis, and what merging is worth, from cached stages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
-from pipeline.knobs import LabelTablesKnobs
+from pipeline.knobs import LabelTablesKnobs, MergeRule
 from tasks.core import files
-from tasks.core.errors import SettingsError
+from tasks.core.errors import SettingsError, one_of
 from tasks.core.files import Row
 from tasks.core.parameters import give_knobs, given
 from tasks.core.question import PROVENANCE, Question
@@ -20,6 +21,7 @@ from tasks.diagnosis import TABLE as DIAGNOSIS_TABLE
 from tasks.diagnosis import Diagnosis
 from tasks.image_stage import TRAIN
 from tasks.labels import LabelStage, kept
+from tasks.merge_weights import MergeWeights
 from tasks.reports import paper
 from tasks.reports.rows import keys_of
 from tasks.scores import THRESHOLD, Scores
@@ -46,8 +48,10 @@ class LabelTables(Question):
                 f"LabelTables --variant {self.variant!r}: the rows of Table VII are variants themselves and would be "
                 "without it; say its numbers as --Stage-knob value, or in a recipe that names the one it changes"
             )
-        if not self.knobs.classifiers:
-            raise SettingsError("[LabelTables] classifiers must name at least one")
+        if not (self.knobs.classifiers or self.knobs.merge_rules):
+            raise SettingsError("[LabelTables] classifiers or merge_rules must name at least one")
+        for rule in self.knobs.merge_rules:
+            one_of(rule, get_args(MergeRule), "rule in [LabelTables] merge_rules")
 
     @cached_property
     def knobs(self) -> LabelTablesKnobs:
@@ -80,9 +84,25 @@ class LabelTables(Question):
     def diagnosis(self) -> Diagnosis:
         return self.sibling(Diagnosis, arch=self.arch, split=self.split)
 
+    def merging(self) -> dict[str, Scores]:
+        """Every source alone, every rule, and the second round."""
+        if not self.knobs.merge_rules:
+            return {}
+        sources = self.sibling(MergeWeights).predictions(split=self.split)
+        alone = {
+            text: self.sibling(Scores, segmenter=stage.segmenter, labels=stage.labels, split=self.split)
+            for text, stage in sources.items()
+        }
+        rules = {rule: self.scores("merged", "", f"MergedLabels.rule={rule}") for rule in self.knobs.merge_rules}
+        merged = {f"merged by {rule}": scores for rule, scores in rules.items()}
+        return {**alone, **merged, "round2": self.scores("round2", "")}
+
     def requires(self) -> list[AnyStage]:
+        stages: list[AnyStage] = [*self.quality().values(), *self.merging().values()]
+        if not self.knobs.classifiers:
+            return stages
         tuned = self.tuned()
-        return [*self.quality().values(), *self.ablations().values(), self.diagnosis(), *([tuned] if tuned else [])]
+        return [*stages, *self.ablations().values(), self.diagnosis(), *([tuned] if tuned else [])]
 
     def answer(self) -> None:
         from pipeline.reports.tables_text import aligned
@@ -92,11 +112,12 @@ class LabelTables(Question):
         files.write_json(folder / PROVENANCE, self.provenance())
         for name, path in self._searches().items():
             files.write_bytes(folder / name, path.read_bytes())
-        tables = {
-            "table_II": list(self._quality_rows()),
-            "table_VII": list(self._ablation_rows()),
-            "diagnosis": files.read_rows(self.diagnosis().entry.checked(DIAGNOSIS_TABLE)),
-        }
+        tables = {"table_II": list(self._quality_rows())}
+        if self.knobs.classifiers:
+            tables["table_VII"] = list(self._ablation_rows())
+            tables["diagnosis"] = files.read_rows(self.diagnosis().entry.checked(DIAGNOSIS_TABLE))
+        if self.knobs.merge_rules:
+            tables["merging"] = [{"way": way, **self._measured(stage)} for way, stage in self.merging().items()]
         for name, rows in tables.items():
             files.write_rows(folder / f"{name}.csv", rows)
             table = files.read_table(folder / f"{name}.csv")
@@ -110,6 +131,8 @@ class LabelTables(Question):
             f"crf_search-{arch}.csv": self.sibling(CrfSearch, arch=arch).entry.checked(CRF_TABLE)
             for arch in self.knobs.classifiers
         }
+        if not self.knobs.classifiers:
+            return {}
         tuning = self.tuning()
         return found | ({"tune_labels.csv": tuning.entry.checked(TUNING_TABLE)} if tuning.complete() else {})
 
@@ -117,7 +140,7 @@ class LabelTables(Question):
         for (kind, arch), stage in self.quality().items():
             row = {"labels": kind, "arch": arch, "tuned_on_masks": 0, **self._measured(stage)}
             yield self._beside_paper(row, "II", labels=kind, method=arch)
-        tuned = self.tuned()
+        tuned = self.tuned() if self.knobs.classifiers else None
         if tuned:
             masks = self.tuning().masks_used()
             row = {"labels": "pseudo", "arch": self.arch, "tuned_on_masks": masks, **self._measured(tuned)}
