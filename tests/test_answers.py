@@ -14,6 +14,7 @@ from pipeline.knobs import SegmenterKnobs
 from pipeline.learning.augmentation import PatchIndex
 from pipeline.learning.cutting import cutter
 from tasks import Segmenter
+from tasks.core.errors import SettingsError
 from tests.conftest import Luigi, ran
 from tests.knob_values import SEGMENTER
 from tests.networks import CPU, built
@@ -137,6 +138,20 @@ def test_how_answers_are_pooled_moves_no_other_training(tiny: Path) -> None:
 
     assert key("full") == key("full", pool="logmeanexp") == key("full", rehearsal="0.5")
     assert key("answers") != key("answers", pool="logmeanexp")
+
+
+def test_a_training_of_its_own_for_one_kind_of_labels_moves_no_other(tiny: Path) -> None:
+    def key(labels: str, segmenter: str, **given: str) -> str:
+        return Segmenter(dataset="tiny", segmenter=segmenter, labels=labels, **given).key
+
+    for name in ("answers", "answers unet"):
+        longer = {"by_labels": f'{{"{name}": {{"epochs": 9}}}}'}
+        assert key("answers", "unet", **longer) != key("answers", "unet")
+        assert key("full", "unet", **longer) == key("full", "unet")
+        other = key("answers", "local_evidence", **longer) != key("answers", "local_evidence")
+        assert other == (name == "answers")
+    with pytest.raises(SettingsError, match=r"kind of labels in \[Segmenter.by_labels\]"):
+        key("full", "unet", by_labels='{"answer": {"epochs": 9}}')
 
 
 def test_training_on_answers_and_scoring_it_is_one_command(tiny: Path, luigi_run: Luigi) -> None:

@@ -38,6 +38,8 @@ NOT_ALONE = {
     ("Generated", "drawn"),
     ("Generated", "grounds"),
     ("Segmenter", "own"),
+    *(("Segmenter", name) for name in ("by_labels", "pool", "pool_px", "bag_weight", "rehearsal")),  # in test_answers
+    *((section, "flips") for section in ("MergeWeights", "RoundLabels")),  # in test_merged_labels
     *(("Refinements", name) for name in knobs.fields(knobs.RefinementsKnobs)),
     *(("EdgeMaps", name) for name in knobs.fields(knobs.EdgeMapsKnobs)),
 }
@@ -57,12 +59,14 @@ OTHER_LISTS = {
     "also_train_on": ["demo"],
     "parts": ["another"],
     "variants": ["two_classes"],
+    "merge_rules": ["mean"],
+    "sources": ["starter"],
     "exclude": ["a"],
     "val_names": ["b"],
     "test_names": ["c"],
 }
 
-OTHER_TEXTS = {"url": "https://127.0.0.1/another.zip", "sha256": "0" * 64}
+OTHER_TEXTS = {"teacher": "unet", "url": "https://127.0.0.1/another.zip", "sha256": "0" * 64}
 
 
 def other(annotation: Any, name: str, value: Any) -> Any:
@@ -72,9 +76,9 @@ def other(annotation: Any, name: str, value: Any) -> Any:
     if isinstance(value, list) and not isinstance(value[0], str):
         return value[1:] or [value[0] + 1]
     if name == "options":
-        return {"unet": {**value["unet"], "width": value["unet"]["width"] + 1}}
+        return {**value, "unet": {**value["unet"], "width": value["unet"]["width"] + 1}}
     if name == "sides":
-        return {"unet": {"weights": [0.5]}}
+        return {**value, "unet": {"weights": [0.5]}}
     if name in ("loss", "side_loss"):
         return "dice"
     if (name, value) == ("tile_px", 1024):
@@ -111,7 +115,8 @@ def graph(**overrides: str) -> dict[tuple[str, ...], Stage]:
     Register.clear_instance_cache()
     labels = [root(dataset="tiny", arch="resnet18", **overrides) for root in (Diagnosis, TuneLabels)]
     generated = Segmenter(dataset="tiny", segmenter="unet", labels="generated", **overrides)
-    roots: list[Stage] = [Tables(dataset="tiny", **overrides), generated, *labels]
+    round2 = Segmenter(dataset="tiny", segmenter="unet", labels="round2", **overrides)
+    roots: list[Stage] = [Tables(dataset="tiny", **overrides), generated, round2, *labels]
     return {(stage.stage(), *role(stage)): stage for root in roots for stage in walk(root)}
 
 

@@ -88,14 +88,9 @@ class LabelTables(Question):
         """Every source alone, every rule, and the second round."""
         if not self.knobs.merge_rules:
             return {}
-        sources = self.sibling(MergeWeights).predictions(split=self.split)
-        alone = {
-            text: self.sibling(Scores, segmenter=stage.segmenter, labels=stage.labels, split=self.split)
-            for text, stage in sources.items()
-        }
-        rules = {rule: self.scores("merged", "", f"MergedLabels.rule={rule}") for rule in self.knobs.merge_rules}
-        merged = {f"merged by {rule}": scores for rule, scores in rules.items()}
-        return {**alone, **merged, "round2": self.scores("round2", "")}
+        rules = {f"merged by {rule}": f"MergedLabels.rule={rule}" for rule in self.knobs.merge_rules}
+        merged = {way: self.scores("merged", "", variant) for way, variant in rules.items()}
+        return {**_sources(self), **merged, "round2": self.scores("round2", "")}
 
     def requires(self) -> list[AnyStage]:
         stages: list[AnyStage] = [*self.quality().values(), *self.merging().values()]
@@ -165,6 +160,15 @@ class LabelTables(Question):
 
 
 give_knobs(LabelTables, LabelTablesKnobs)
+
+
+def _sources(tables: LabelTables) -> dict[str, Scores]:
+    """Of each source of merged labels, how good its map is alone."""
+    found = tables.sibling(MergeWeights).predictions(split=tables.split)
+    return {
+        text: tables.sibling(Scores, segmenter=stage.segmenter, labels=stage.labels, split=tables.split)
+        for text, stage in found.items()
+    }
 
 
 def speed(stage: Scores) -> float:
