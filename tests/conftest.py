@@ -66,6 +66,12 @@ precision = "float32"
 [PseudoLabels]
 min_crack_pixels = 0
 
+[MergeWeights]
+sources = ["generated unet"]
+
+[RoundLabels]
+teacher = "unet"
+
 [CrfSearch]
 images = 3
 unary = "cam"

@@ -66,7 +66,7 @@ OTHER_LISTS = {
     "test_names": ["c"],
 }
 
-OTHER_TEXTS = {"teacher": "unet", "url": "https://127.0.0.1/another.zip", "sha256": "0" * 64}
+OTHER_TEXTS = {"teacher": "local_evidence", "url": "https://127.0.0.1/another.zip", "sha256": "0" * 64}
 
 
 def other(annotation: Any, name: str, value: Any) -> Any:

@@ -118,7 +118,7 @@ def test_the_answers_silence_a_network_that_tells_nothing_of_them() -> None:
 
 
 def with_sources(tiny: Path, sources: str) -> None:
-    text = TINY + f'\n[MergeWeights]\nsources = {sources}\n[RoundLabels]\nteacher = "unet"\n'
+    text = TINY.replace('sources = ["generated unet"]', f"sources = {sources}")
     (tiny / "configs" / "tiny.toml").write_text(text)
     settings.forget()
     Register.clear_instance_cache()
