@@ -11,14 +11,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from models.networks.classifier import Classifier
 from pipeline.classifier_to_cams import CamMaker, cam_to_image
 from pipeline.classifier_to_patch_maps import patch_map, patch_map_to_image
 from pipeline.images_to_threshold_maps import threshold_map
-from pipeline.knobs import CamsKnobs, PatchMapsKnobs, Precision, PseudoLabelsKnobs, ThresholdMapsKnobs
+from pipeline.knobs import (
+    CamsKnobs,
+    PatchMapsKnobs,
+    Precision,
+    PredictionsKnobs,
+    PseudoLabelsKnobs,
+    ThresholdMapsKnobs,
+)
 from pipeline.maps_to_pseudo_labels import pseudo_label
 from pipeline.ops.types import Grey, ImageRGB, Mask
+from pipeline.segmenter_to_predictions import predict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +52,17 @@ def sized(array: NDArray[Any], shape_hw: tuple[int, int]) -> NDArray[Any]:
     missing = [(0, max(wanted - side, 0)) for wanted, side in zip(shape_hw, array.shape, strict=False)]
     padded = np.pad(array, missing + [(0, 0)] * (array.ndim - 2), mode="reflect")
     return np.ascontiguousarray(padded[: shape_hw[0], : shape_hw[1]])
+
+
+def cpu_seconds_of_answers(
+    model: nn.Module, images: Sequence[ImageRGB], knobs: PredictionsKnobs, *, device: torch.device
+) -> float:
+    """CPU seconds in which a segmenter answers about all images; one image goes before, to warm up."""
+    predict(model, images[0], knobs, device=device)
+    before = time.process_time()
+    for image in images:
+        predict(model, image, knobs, device=device)
+    return time.process_time() - before
 
 
 def cpu_seconds_of_labels(

@@ -11,14 +11,18 @@ from pipeline.knobs import (
     CamsKnobs,
     ClassifierKnobs,
     DemoPhotosKnobs,
+    MergeWeightsKnobs,
     PatchesKnobs,
     PatchMapsKnobs,
     Precision,
+    PredictionsKnobs,
     PseudoLabelsKnobs,
+    SegmenterKnobs,
     ThresholdMapsKnobs,
 )
 from pipeline.ops.types import Grey, ImageRGB, Mask
 from tasks.core.settings import Experiment
+from tasks.segmenter import options_of
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +54,26 @@ def report(experiment: Experiment, arch: str, photos: int, device: torch.device)
         found.append(labels)
     agreed = bench.agreement(*found)
     yield f"bfloat16 against float32: {agreed['same_pixels']:.2%} of pixels, mean IoU {agreed['mean_iou']:.3f}"
+
+
+def answers_report(experiment: Experiment, photos: int, device: torch.device) -> Iterator[str]:
+    """The road by answers: the rate of each network that merged labels ask, of all together, and of local evidence."""
+    from pipeline.reports.scores_to_tables import rate
+    from pipeline.speed.labels import cpu_seconds_of_answers
+
+    images, knobs = demo_images(experiment, photos)[0], experiment.resolve(PredictionsKnobs)
+    asked = [text.split(" ")[-1] for text in experiment.resolve(MergeWeightsKnobs).sources]
+    height, width = SIZE_HW
+    yield f"labels by answers (recipe {experiment.recipe_name()}), images per CPU second, {width}×{height}, one thread"
+    spent = {}
+    for name in dict.fromkeys([*asked, "local_evidence"]):
+        written = experiment.resolve(SegmenterKnobs)
+        options = options_of(name, written.options[name], experiment)
+        options = dataclasses.replace(options, **({"encoder": "none"} if hasattr(options, "encoder") else {}))
+        model = models.build_segmenter(name, options, pixels=written.pixels).eval()
+        spent[name] = cpu_seconds_of_answers(model, images, knobs, device=device)
+        yield f"{name:<20} {rate(len(images), [spent[name]]):>6.2f}"
+    yield f"{'all that is merged':<20} {rate(len(images), [spent[name] for name in asked]):>6.2f}"
 
 
 def threshold_report(experiment: Experiment, photos: int) -> str:
