@@ -13,6 +13,7 @@ from tasks.image_stage import IMAGES_OF, YesNoMaps
 from tasks.intake.photo_index import Photo
 from tasks.labels import LabelStage
 from tasks.merge_weights import MergeWeights
+from tasks.patches import AnswersByPhoto, Patches, answered
 from tasks.predictions import Predictions, WholeNumberMaps
 from tasks.threshold_maps import ThresholdMaps
 
@@ -32,15 +33,22 @@ class MergedLabels(LabelStage[MergedLabelsKnobs]):
             return None
         return self.sibling(ThresholdMaps, split=self.split, images_of=self.images_of)
 
+    def answered(self) -> Patches | None:
+        """Whose answers the labels are true to; only training photos were answered for."""
+        return answered(self, kept=self.knobs.answers == "kept")
+
     def upstream(self) -> Mapping[str, AnyStage]:
         dark = self.threshold_maps()
-        weights = {"weights": self.merge_weights()} if self.knobs.rule == "answers" else {}
-        return {**super().upstream(), **self.predictions(), **weights, **({"threshold_maps": dark} if dark else {})}
+        more: dict[str, AnyStage | None] = {"threshold_maps": dark, "patches": self.answered()}
+        if self.knobs.rule == "answers":
+            more["weights"] = self.merge_weights()
+        return {**super().upstream(), **self.predictions(), **{role: stage for role, stage in more.items() if stage}}
 
     def job(self) -> MergedLabelJob:
         maps, dark = [stage.maps() for stage in self.predictions().values()], self.threshold_maps()
-        weights = self.merge_weights().weights if self.knobs.rule == "answers" else []
-        return MergedLabelJob(tuple(maps), dark.maps() if dark else None, self.knobs, tuple(weights))
+        weights, answered = self.merge_weights().weights if self.knobs.rule == "answers" else [], self.answered()
+        answers = answered.answers() if answered else {}
+        return MergedLabelJob(tuple(maps), dark.maps() if dark else None, answers, self.knobs, tuple(weights))
 
     def knows_empty(self) -> bool:
         return self.knobs.uncracked == "empty"
@@ -50,6 +58,7 @@ class MergedLabels(LabelStage[MergedLabelsKnobs]):
 class MergedLabelJob:
     maps: tuple[WholeNumberMaps, ...]
     dark: YesNoMaps | None
+    answers: AnswersByPhoto
     knobs: MergedLabelsKnobs
     weights: tuple[float, ...]
 
@@ -60,6 +69,7 @@ class MergedLabelJob:
             if self.knobs.uncracked == "empty" and photo.label == 0:
                 return nothing(photo.shape_hw)
             dark = self.dark.of(photo) if self.dark else None
-            return merged_label([maps.probability(photo) for maps in self.maps], dark, self.knobs, self.weights)
+            said, squares = [maps.probability(photo) for maps in self.maps], self.answers.get(photo.id, [])
+            return merged_label(said, dark, squares, self.knobs, self.weights)
 
         return label

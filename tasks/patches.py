@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pipeline.dataset_to_patches import PatchIndex
 
 
+AnswersByPhoto = dict[str, list[tuple[int, int, int, bool]]]  # by the photo's id: row, column, side, yes
+
+
 class Patches(Stage[PatchesKnobs]):
     def upstream(self) -> Mapping[str, AnyStage]:
         return {"dataset": self.sibling(Dataset)}
@@ -45,7 +48,25 @@ class Patches(Stage[PatchesKnobs]):
 
         return bag_side((photo.shape_hw for photo in self.sibling(Dataset).photos(*SPLITS)), self.knobs)
 
+    def answers(self) -> AnswersByPhoto:
+        """Of the training photos, as they lie."""
+        rows = self.rows("train")
+        plain = rows.geometry == 0
+        columns = (rows.image[plain], rows.row[plain], rows.col[plain], rows.label[plain])
+        names = [photo.id for photo in self.sibling(Dataset).photos("train")]
+        found: AnswersByPhoto = {name: [] for name in names}
+        side = self.side_px()
+        for image, row, col, label in zip(*(column.tolist() for column in columns), strict=True):
+            found[names[image]].append((row, col, side, bool(label)))
+        return found
+
     def rows(self, split: str) -> PatchIndex:
         from pipeline.dataset_to_patches import PatchIndex
 
         return PatchIndex(**files.read_arrays(self.entry.checked(f"{split}.npz")))
+
+
+def answered(stage: AnyStage, *, kept: bool) -> Patches | None:
+    """The answers for the photos of a stage, if it keeps to them: those of the experiment's own training photos."""
+    own = getattr(stage, "images_of", "") in ("", stage.dataset) and getattr(stage, "split", "") == "train"
+    return stage.experiment.task(Patches) if kept and own else None

@@ -13,6 +13,7 @@ from tasks.core.workers import Place
 from tasks.image_stage import IMAGES_OF
 from tasks.intake.photo_index import Photo
 from tasks.labels import LabelMaps, LabelStage
+from tasks.patches import AnswersByPhoto, Patches, answered
 from tasks.predictions import Predictions, WholeNumberMaps
 from tasks.supervision import SUPERVISIONS, Labels
 
@@ -35,13 +36,19 @@ class RoundLabels(LabelStage[RoundLabelsKnobs]):
         row = SUPERVISIONS[BEFORE[self.number]]
         return row.labels(self.experiment, split=self.split, images_of=self.images_of)
 
+    def answered(self) -> Patches | None:
+        """As in MergedLabels."""
+        return answered(self, kept=self.knobs.answers == "kept")
+
     def upstream(self) -> Mapping[str, AnyStage]:
-        before = self.before()
-        return {**super().upstream(), "answers": self.predictions(), **({"before": before} if before else {})}
+        more: dict[str, AnyStage | None] = {"before": self.before(), "patches": self.answered()}
+        read = {role: stage for role, stage in more.items() if stage}
+        return {**super().upstream(), "answers": self.predictions(), **read}
 
     def job(self) -> RoundLabelJob:
-        before = self.before()
-        return RoundLabelJob(self.predictions().maps(), before.maps() if before else None, self.knobs)
+        before, patches = self.before(), self.answered()
+        answers = patches.answers() if patches else {}
+        return RoundLabelJob(self.predictions().maps(), before.maps() if before else None, answers, self.knobs)
 
     def knows_empty(self) -> bool:
         return self.knobs.uncracked == "empty"
@@ -51,6 +58,7 @@ class RoundLabels(LabelStage[RoundLabelsKnobs]):
 class RoundLabelJob:
     answers: WholeNumberMaps
     before: LabelMaps | None
+    squares: AnswersByPhoto
     knobs: RoundLabelsKnobs
 
     def open(self, place: Place) -> Callable[[Photo], Grey]:
@@ -61,6 +69,6 @@ class RoundLabelJob:
             if self.knobs.uncracked == "empty" and photo.label == 0:
                 return nothing(photo.shape_hw)
             before = as_probability(self.before.of(photo)) if self.before else None
-            return round_label(self.answers.probability(photo), before, self.knobs)
+            return round_label(self.answers.probability(photo), before, self.squares.get(photo.id, []), self.knobs)
 
         return label

@@ -15,6 +15,7 @@ from pipeline.knobs import MergedLabelsKnobs, RoundLabelsKnobs
 from pipeline.learning.augmentation import PatchIndex
 from pipeline.maps_to_merge_weights import fitted, pooled_logits, unturned
 from pipeline.maps_to_merged_labels import as_label, merged, merged_label, round_label
+from pipeline.ops.weighing import true_to_answers
 from tasks import MergedLabels, MergeWeights, PseudoLabels, RoundLabels, Segmenter
 from tasks.core import settings
 from tasks.core.errors import SettingsError
@@ -30,11 +31,23 @@ KNOBS = MergedLabelsKnobs(
     cut=0.0,
     extent="thin",
     widen_px=1,
+    answers="ignored",
+    sure=0.8,
+    pool_px=1,
     uncracked="empty",
     min_crack_pixels=1,
 )
 ROUND = RoundLabelsKnobs(
-    teacher="unet", rule="answer", gain=1.0, cut=0.0, flips=False, uncracked="empty", min_crack_pixels=1
+    teacher="unet",
+    rule="answer",
+    gain=1.0,
+    cut=0.0,
+    answers="kept",
+    sure=0.8,
+    pool_px=1,
+    flips=False,
+    uncracked="empty",
+    min_crack_pixels=1,
 )
 
 
@@ -63,22 +76,22 @@ def test_a_label_is_made_sure_and_then_cut() -> None:
 
 def test_pixels_that_are_not_dark_count_less_by_the_weight() -> None:
     dark = np.array([[True, True, False]])
-    label = merged_label([ALL], dark, dataclasses.replace(KNOBS, threshold_weight=0.6), [])
+    label = merged_label([ALL], dark, [], dataclasses.replace(KNOBS, threshold_weight=0.6), [])
     assert label.tolist() == [[128, 255, 102]]
 
 
 def test_a_wide_convention_widens_on_both_sides_and_thin_leaves_as_it_is() -> None:
     line = np.zeros((3, 7), np.float32)
     line[:, 3] = 1
-    assert (merged_label([line], None, KNOBS, []) > 0).sum() == 3
-    wide = merged_label([line], None, dataclasses.replace(KNOBS, extent="wide", widen_px=2), [])
+    assert (merged_label([line], None, [], KNOBS, []) > 0).sum() == 3
+    wide = merged_label([line], None, [], dataclasses.replace(KNOBS, extent="wide", widen_px=2), [])
     assert np.flatnonzero(wide[0]).tolist() == [1, 2, 3, 4, 5]
 
 
 def test_a_round_takes_the_answer_alone_or_with_the_label_before() -> None:
-    assert round_label(HALF, None, ROUND).tolist() == [[0, 64, 255]]
-    assert round_label(HALF, ALL, dataclasses.replace(ROUND, rule="mean")).tolist() == [[64, 159, 255]]
-    assert round_label(HALF, ALL, dataclasses.replace(ROUND, rule="geometric")).tolist() == [[0, 128, 255]]
+    assert round_label(HALF, None, [], ROUND).tolist() == [[0, 64, 255]]
+    assert round_label(HALF, ALL, [], dataclasses.replace(ROUND, rule="mean")).tolist() == [[64, 159, 255]]
+    assert round_label(HALF, ALL, [], dataclasses.replace(ROUND, rule="geometric")).tolist() == [[0, 128, 255]]
 
 
 def test_maps_count_by_their_weights() -> None:
@@ -115,6 +128,33 @@ def test_the_answers_silence_a_network_that_tells_nothing_of_them() -> None:
     assert weights[0] > 5 * weights[1]
     assert weights[2] == 0
     assert cost < np.log(2) / 2
+
+
+def test_a_label_is_true_to_its_answers() -> None:
+    """Three patches of two pixels: "no", "yes" that says enough, "yes" that says too little: 0.5 → 0.8, 0.2 → 0.5."""
+    said = np.float32([[0.9, 0.3, 0.8, 0.2, 0.5, 0.2]])
+    squares = [(0, 0, 2, False), (0, 2, 2, True), (0, 4, 2, True)]
+    found = true_to_answers(said, squares, pool_px=1, sure=0.8)
+    assert found.tolist() == [pytest.approx([0, 0, 0.8, 0.2, 0.8, 0.5], abs=1e-6)]
+
+
+def test_a_pixel_that_one_patch_says_no_to_is_no_crack_and_what_several_miss_is_averaged() -> None:
+    said = np.full((1, 3), 0.5, np.float32)
+    overlapping = true_to_answers(said, [(0, 0, 2, True), (0, 1, 2, False)], pool_px=2, sure=0.8)
+    assert overlapping.tolist() == [pytest.approx([0.8, 0, 0], abs=1e-6)]
+    said[0, 0] = 0.8
+    both = true_to_answers(said, [(0, 0, 2, True), (0, 1, 2, True)], pool_px=1, sure=0.8)
+    assert both[0, 1] == pytest.approx(2 / 3, abs=1e-6), (
+        "half of logit(0.8) is missing: one patch misses it, one does not"
+    )
+
+
+def test_only_training_photos_are_labelled_with_their_answers(tiny: Path) -> None:
+    axes = {"dataset": "tiny"}
+    assert "patches" in MergedLabels(**axes, split="train").above
+    assert "patches" not in MergedLabels(**axes, split="test").above
+    assert "patches" not in MergedLabels(**axes, split="train", answers="ignored").above
+    assert "patches" not in MergedLabels(**axes, split="train", images_of="demo").above
 
 
 def with_sources(tiny: Path, sources: str) -> None:

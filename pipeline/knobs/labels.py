@@ -110,6 +110,9 @@ class MergedLabelsKnobs:
     cut: Share
     extent: Literal["thin", "wide"]  # how wide annotators draw: a convention that no answer tells
     widen_px: Count  # wide: so many pixels on each side
+    answers: Literal["ignored", "kept"]  # kept: of training photos nothing where it is "no", and something where "yes"
+    sure: Annotated[float, Range(0.01, 0.99)]  # kept: how sure a patch answered "yes" is at least
+    pool_px: Positive  # kept: by the mean of so many of its highest logits
     uncracked: Literal["paper", "empty"]  # paper: as any other photo; empty: the answer "no" is its label
     min_crack_pixels: Count
 
@@ -120,6 +123,9 @@ class RoundLabelsKnobs:
     rule: Literal["answer", "mean", "geometric"]  # answer: alone; else merged with the label of the round before
     gain: Amount
     cut: Share
+    answers: Literal["ignored", "kept"]  # kept: of training photos nothing where it is "no", and something where "yes"
+    sure: Annotated[float, Range(0.01, 0.99)]  # kept: how sure a patch answered "yes" is at least
+    pool_px: Positive  # kept: by the mean of so many of its highest logits
     flips: bool  # whether the networks are also asked about the three mirror images of a photo
     uncracked: Literal["paper", "empty"]
     min_crack_pixels: Count
