@@ -17,7 +17,7 @@ from tasks.predictions import Predictions
 from tasks.refinements import Refinements, final_maps
 from tasks.reports import absent, laid_out
 from tasks.scores import THRESHOLD, Scores
-from tasks.segmenter import chosen
+from tasks.segmenter import Segmenter, chosen
 from tasks.supervision import SUPERVISIONS, TABLED
 
 
@@ -27,6 +27,7 @@ class Tables(Stage[TablesKnobs]):
 
     def settle(self) -> None:
         _check(self.knobs)
+        _check_starts(self)
         if self.sibling(Dataset).knobs.purpose == "testing":
             raise SettingsError(
                 f'[Dataset] purpose of {self.dataset} is "testing": nothing is trained on it; name it in [Tables] '
@@ -150,3 +151,17 @@ def _check(knobs: TablesKnobs) -> None:
         raise SettingsError("[Tables] semi names segmenters, but classifiers is empty, which make pseudo labels")
     if knobs.also_train_on and not knobs.scored:
         raise SettingsError("[Tables] also_train_on names data sets, but scored = false says there are no tables")
+
+
+def _check_starts(tables: Tables) -> None:
+    """Networks that are compared must have the same first weights, whatever they learn from."""
+    taught = [labels for labels in tables.knobs.labels if SUPERVISIONS[labels].of_the_data_set]
+    for segmenter in dict.fromkeys(tables.knobs.segmenters):
+        stages = {labels: tables.sibling(Segmenter, segmenter=segmenter, labels=labels) for labels in taught}
+        starts = {stage.knobs.start: labels for labels, stage in stages.items()}
+        if len(starts) > 1:
+            told = ", ".join(f"{labels} from {start!r}" for start, labels in starts.items())
+            raise SettingsError(
+                f"[Segmenter] start of {segmenter} differs between kinds of labels ({told}), which one table would "
+                "compare; give all the same, or leave some out of [Tables] labels"
+            )

@@ -13,7 +13,7 @@ from pipeline.answers_to_segmenter import SOMEWHERE, AnswerFeed, answers_loss, p
 from pipeline.knobs import SegmenterKnobs
 from pipeline.learning.augmentation import PatchIndex
 from pipeline.learning.cutting import cutter
-from tasks import Segmenter
+from tasks import Segmenter, Tables
 from tasks.core.errors import SettingsError
 from tests.conftest import Luigi, ran
 from tests.knob_values import SEGMENTER
@@ -160,3 +160,10 @@ def test_training_on_answers_and_scoring_it_is_one_command(tiny: Path, luigi_run
     ran(done)
     assert "local_evidence · answers" in done.stderr
     assert " answers, training loss" in done.stderr
+
+
+def test_a_table_does_not_compare_networks_that_start_elsewhere(tiny: Path) -> None:
+    differ = {"by_labels": '{"crf": {"start": "generated"}}'}
+    Segmenter(dataset="tiny", segmenter="unet", labels="full", **differ)
+    with pytest.raises(SettingsError, match=r"start of unet differs .* \(pseudo from 'none', crf from 'generated'\)"):
+        Tables(dataset="tiny", variant=f"Segmenter.by_labels={differ['by_labels']}")

@@ -39,6 +39,7 @@ PUBLISHED = [
     ("pspnet", {"trunk": "resnet34", "width": 64, "auxiliary": False}, 27_500_548),
     ("cgnet", {"width": 32, "n": 21}, 491_956),
     ("lite_unet", {"decoder": [128, 64, 48, 32, 16]}, 3_832_081),
+    ("local_evidence", {"channels": [24, 48, 96], "blocks": 1}, 100_345),
 ]
 segmenters = pytest.mark.parametrize("name", models.SEGMENTERS)
 

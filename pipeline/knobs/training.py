@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -102,10 +102,10 @@ class SegmenterKnobs(TrainingKnobs):
         super().__post_init__()
         for text in filter(None, (self.loss, self.side_loss)):
             parse_loss(text)
-        for kind, tables in {"own": self.own, "by_labels": self.by_labels}.items():
+        for kind, tables, also in (("own", self.own, ()), ("by_labels", self.by_labels, START)):
             for name, table in tables.items():
                 try:
-                    self._replaced(table)
+                    self._replaced(table, also)
                 except ValueError as error:
                     raise ValueError(f"{kind}.{name}: {error}") from error
         for name, table in self.sides.items():
@@ -122,12 +122,12 @@ class SegmenterKnobs(TrainingKnobs):
             )
         mine = self._replaced(self.own[segmenter]) if self.training == "own" else self
         for name in (labels, f"{labels} {segmenter}"):
-            mine = mine._replaced(self.by_labels.get(name, {}))
+            mine = mine._replaced(self.by_labels.get(name, {}), START)
         options, sides = ({segmenter: table.get(segmenter, {})} for table in (self.options, self.sides))
         return dataclasses.replace(mine, training="common", own={}, options=options, sides=sides)
 
-    def _replaced(self, table: Mapping[str, Any]) -> SegmenterKnobs:
-        known = {name: kind for name, kind in fields(SegmenterKnobs).items() if name not in NOT_OWN}
+    def _replaced(self, table: Mapping[str, Any], also: Sequence[str] = ()) -> SegmenterKnobs:
+        known = {name: kind for name, kind in fields(SegmenterKnobs).items() if name not in NOT_OWN or name in also}
         for name in table:
             if name not in known:
                 raise ValueError(f"there is no training knob {name!r}; known: {', '.join(sorted(known))}")
@@ -135,7 +135,8 @@ class SegmenterKnobs(TrainingKnobs):
         return dataclasses.replace(self, own={}, by_labels={}, **changed)
 
 
-NOT_OWN = ("training", "own", "by_labels", "sides", "options")
+START = ("start",)  # what a kind of labels may have of its own beyond a segmenter; Tables compare only like with like
+NOT_OWN = ("start", "training", "own", "by_labels", "sides", "options")
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:

@@ -93,10 +93,10 @@ def _training(
 def _samples(stage: str, numbers: Mapping[str, object], folders: Mapping[str, Path]) -> int:
     """Samples of an epoch that takes all there are; 0 where the stages above have not counted them yet, and where
     nothing is trained."""
-    if not numbers:
-        return 0
-    if stage == "Classifier":
+    if "patches" in folders:
         return _patches(folders["patches"] / "counts.csv")
+    if "dataset" not in folders:
+        return 0
     images = _images(folders["dataset"] / INDEX, "train")
     if "added_dataset" in folders:
         images += _images(folders["added_dataset"] / INDEX, "test")
