@@ -238,3 +238,38 @@ def test_unknown_classifiers_and_heads_list_the_known_ones() -> None:
         models.build_classifier("resnet19", head="linear", weights="none", pixels="unit")
     with shapes_only(), pytest.raises(ValueError, match="head 'round'; allowed: 'linear', 'dense1000'"):
         models.build_classifier("resnet18", head="round", weights="none", pixels="unit")
+
+
+@pytest.mark.parametrize("arch", [name for name in models.CLASSIFIERS if name not in ("resnet101", "resnet152")])
+def test_every_classifier_keeps_the_contract(arch: str) -> None:
+    """Two finite logits for a photo of any size from 32 px, features that are not negative, a gradient everywhere."""
+    with seeded(0, CPU):
+        network = models.build_classifier(arch, head="linear", weights="none", pixels="imagenet")
+    batch = noise(45, 70).repeat(2, 1, 1, 1)
+    features = network.features(batch)
+    assert features.shape[2:] == (2, 3)
+    assert features.min() >= 0
+    logits = network(batch)
+    assert logits.shape == (2, 2)
+    logits.square().sum().backward()
+    silent = [name for name, part in network.named_parameters() if part.grad is None or not part.grad.isfinite().all()]
+    assert silent == []
+    with torch.no_grad():
+        alone, again = network.eval()(batch[:1]), network(batch)[:1]
+    assert torch.allclose(alone, again, atol=1e-5), "a photo is judged by itself"
+
+
+@pytest.mark.parametrize(
+    ("arch", "parameters"),
+    [
+        ("efficientnet_lite0", 3_371_008),
+        ("efficientnet_lite1", 4_135_680),
+        ("efficientnet_lite2", 4_811_072),
+    ],
+)
+def test_an_efficientnet_lite_classifier_has_two_classes_more_than_its_published_features(
+    arch: str, parameters: int
+) -> None:
+    with shapes_only():
+        network = models.build_classifier(arch, head="linear", weights="none", pixels="imagenet")
+    assert sum(part.numel() for part in network.parameters()) == parameters + 2 * 1280 + 2
