@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pytest
 import torch
 
 from pipeline.answers_to_segmenter import SOMEWHERE, AnswerFeed, answers_loss, pool, train_on_answers
-from pipeline.knobs import SegmenterKnobs
+from pipeline.knobs import PredictionsKnobs, SegmenterKnobs
 from pipeline.learning.augmentation import PatchIndex
 from pipeline.learning.cutting import cutter
+from pipeline.segmenter_to_predictions import predict
 from tasks import Segmenter, Tables
 from tasks.core.errors import SettingsError
 from tests.conftest import Luigi, ran
@@ -167,3 +169,29 @@ def test_a_table_does_not_compare_networks_that_start_elsewhere(tiny: Path) -> N
     Segmenter(dataset="tiny", segmenter="unet", labels="full", **differ)
     with pytest.raises(SettingsError, match=r"start of unet differs .* \(pseudo from 'none', crf from 'generated'\)"):
         Tables(dataset="tiny", variant=f"Segmenter.by_labels={differ['by_labels']}")
+
+
+def test_local_evidence_of_tiles_is_that_of_the_whole_photo() -> None:
+    """Each answer sees 21 px, and seams lie 32 px inside their tiles: no answer sees where its tile ends."""
+    whole = PredictionsKnobs("float32", 16, 1.0, 10**6, 128, 64)
+    tiled = dataclasses.replace(whole, max_pixels=1)
+    model = built("local_evidence").eval()
+    photo = np.random.default_rng(1).integers(0, 256, (192, 256, 3)).astype(np.uint8)
+    maps = [predict(model, photo, each, device=CPU).astype(int) for each in (whole, tiled)]
+    assert np.abs(maps[0] - maps[1]).max() <= 1
+    assert maps[0].std() > 0
+
+
+def test_the_same_answers_teach_the_same_network() -> None:
+    def taught() -> dict[str, torch.Tensor]:
+        model = built("local_evidence")
+        images = [plain(value, 32) for value in (10, 200, 30, 180)]
+        epochs = train_on_answers(
+            model, images, index([1, 0, 1, 0]), ([], []), knobs(epochs=2), patch_px=32, device=CPU, resume=None
+        )
+        for _ in epochs:
+            pass
+        return model.state_dict()
+
+    first, second = taught(), taught()
+    assert all(torch.equal(first[name], second[name]) for name in first)
