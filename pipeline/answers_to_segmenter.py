@@ -41,6 +41,12 @@ def train_on_answers(
 ) -> Iterator[Epoch]:
     """Batches of half "yes" and half "no" patches, a share of `rehearsal` of photos with masks; logs loss, dense, bag
     and how many answers the pooled logits give right."""
+    yes = int(patches.label.sum())
+    if yes in (0, len(patches)):
+        raise ValueError(
+            f"the training patches were answered {yes:,} times yes and {len(patches) - yes:,} times no; both answers "
+            "are needed to learn from: add photos of the other kind"
+        )
     drawn = (cutter(exact[0], device), cutter(exact[1], device)) if exact[0] else None
     shapes = np.array([mask.shape for mask in exact[1]], np.int64).reshape(-1, 2)
     samples = knobs.samples_per_epoch or len(patches)

@@ -195,3 +195,12 @@ def test_the_same_answers_teach_the_same_network() -> None:
 
     first, second = taught(), taught()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("labels", [[1, 1], [0, 0, 0]])
+def test_answers_of_one_kind_teach_nothing_and_are_refused(labels: list[int]) -> None:
+    images = [plain(value) for value in range(len(labels))]
+    with pytest.raises(ValueError, match=r"answered \d times yes and \d times no; both answers are needed"):
+        train_on_answers(
+            built("local_evidence"), images, index(labels), ([], []), knobs(), patch_px=4, device=CPU, resume=None
+        )
