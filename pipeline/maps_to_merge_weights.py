@@ -13,36 +13,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from pipeline.learning.augmentation import PatchIndex
 from pipeline.ops.types import Map
-from pipeline.ops.weighing import logit
+from pipeline.ops.weighing import Squares, logit, said
 
 Numbers = npt.NDArray[np.float64]
 
 
-def pooled_logits(
-    maps: Sequence[Map], rows: npt.NDArray[np.intp], patches: PatchIndex, patch_px: int, pool_px: int
-) -> Numbers:
-    """Patches × maps, of one photo, whose patches are the given rows of the index (not turned)."""
-    found = np.empty((len(rows), len(maps)))
-    for column, each in enumerate(maps):
-        logits = logit(each)
-        for place, row in enumerate(rows):
-            top, left = int(patches.row[row]), int(patches.col[row])
-            inside = logits[top : top + patch_px, left : left + patch_px].ravel()
-            highest = min(pool_px, inside.size)
-            found[place, column] = np.partition(inside, inside.size - highest)[-highest:].mean()
-    return found
+def pooled_logits(maps: Sequence[Map], squares: Squares, pool_px: int) -> Numbers:
+    """Squares × maps, of one photo: what each map says in each square."""
+    logits = [logit(each) for each in maps]
+    places = [np.s_[row : row + side, col : col + side] for row, col, side, _ in squares]
+    return np.array([[said(each[place], pool_px) for each in logits] for place in places]).reshape(-1, len(maps))
 
 
-def unturned(patches: PatchIndex, image: int) -> npt.NDArray[np.intp]:
-    """The rows of the index that show a photo as it is."""
-    return np.flatnonzero((patches.image == image) & (patches.geometry == 0))
-
-
-def fitted(photos: Iterable[Numbers], answers: npt.NDArray[np.uint8]) -> tuple[Numbers, float]:
+def fitted(photos: Iterable[Numbers], answers: Sequence[bool]) -> tuple[Numbers, float]:
     """The weights, and the mean cross-entropy that they reach; both kinds of answers count alike."""
-    scores, signs = np.concatenate(list(photos)), np.where(answers > 0, 1.0, -1.0)
+    scores, signs = np.concatenate(list(photos)), np.where(answers, 1.0, -1.0)
     yes = max(int((signs > 0).sum()), 1)
     share = np.where(signs > 0, 0.5 / yes, 0.5 / max(len(signs) - yes, 1))
 

@@ -15,7 +15,9 @@ from tasks.core.cache import Draft
 from tasks.core.errors import SettingsError, one_of
 from tasks.core.shipped import starter
 from tasks.core.stage import AnyStage, Stage
-from tasks.patches import Patches
+from tasks.dataset import Dataset
+from tasks.intake.photo_index import Photo
+from tasks.patches import AnswersByPhoto, Patches
 from tasks.predictions import Predictions
 from tasks.supervision import SUPERVISIONS
 
@@ -46,26 +48,25 @@ class MergeWeights(Stage[MergeWeightsKnobs]):
     def make(self, draft: Draft) -> str:
         from pipeline.maps_to_merge_weights import fitted
 
-        patches = self.sibling(Patches).rows("train")
-        rows = patches.label[patches.geometry == 0]
-        found, cost = fitted(self._pooled(), rows)
+        squares = self.sibling(Patches).answers()
+        answers = [yes for asked in squares.values() for *_, yes in asked]
+        found, cost = fitted(self._pooled(squares), answers)
         weights = dict(zip(self.knobs.sources, found.tolist(), strict=True))
-        files.write_json(draft.path(WEIGHTS), {"weights": weights, "cross_entropy": cost, "answers": len(rows)})
+        files.write_json(draft.path(WEIGHTS), {"weights": weights, "cross_entropy": cost, "answers": len(answers)})
         return ", ".join(f"{name} {weight:.3f}" for name, weight in weights.items())
 
-    def _pooled(self) -> Iterator[NDArray[np.float64]]:
-        from pipeline.maps_to_merge_weights import pooled_logits, unturned
+    def _pooled(self, squares: AnswersByPhoto) -> Iterator[NDArray[np.float64]]:
+        from pipeline.maps_to_merge_weights import pooled_logits
 
-        stage = self.sibling(Patches)
-        patches, maps = stage.rows("train"), [each.maps() for each in self.predictions(split="train").values()]
-        photos = next(iter(self.predictions(split="train").values())).photos()
-        side_px = stage.side_px()
+        maps, photos = [each.maps() for each in self.predictions(split="train").values()], self._photos()
         with self.progress() as progress:
             for number, photo in enumerate(photos):
                 answers = [each.probability(photo) for each in maps]
-                rows = unturned(patches, number)
-                yield pooled_logits(answers, rows, patches, side_px, self.knobs.pool_px)
+                yield pooled_logits(answers, squares[photo.id], self.knobs.pool_px)
                 progress(number + 1, len(photos))
+
+    def _photos(self) -> tuple[Photo, ...]:
+        return self.sibling(Dataset).photos("train")
 
     @functools.cached_property
     def weights(self) -> list[float]:

@@ -23,9 +23,8 @@ from tasks.supervision import LABELS, SUPERVISIONS
 
 TARGET = name_of("the data set that is segmented; '' = the one trained on")
 TEST = Choice(SPLITS, "split", default="test")
-FLIPS = Choice(
-    ("four",), "way of asking", default=""
-)  # four: the mean of the answers to the photo and its mirror images
+# four: the mean of the answers to the photo and its three mirror images
+FLIPS = Choice(("four",), "way of asking", default="")
 
 
 class Predictions(ImageStage[PredictionsKnobs]):

@@ -12,8 +12,7 @@ import pytest
 from luigi.task_register import Register
 
 from pipeline.knobs import MergedLabelsKnobs, RoundLabelsKnobs
-from pipeline.learning.augmentation import PatchIndex
-from pipeline.maps_to_merge_weights import fitted, pooled_logits, unturned
+from pipeline.maps_to_merge_weights import fitted, pooled_logits
 from pipeline.maps_to_merged_labels import as_label, merged, merged_label, round_label
 from pipeline.ops.weighing import true_to_answers
 from tasks import MergedLabels, MergeWeights, PseudoLabels, RoundLabels, Segmenter
@@ -103,19 +102,9 @@ def test_maps_count_by_their_weights() -> None:
     assert merged([sure, unsure], "answers", [0, 0]).item() == pytest.approx(2 / 3, abs=1e-6)
 
 
-def patches(labels: list[int], size: int) -> PatchIndex:
-    """Two patches side by side in each photo, and their mirror images, which are not asked."""
-    count, zeros = len(labels), np.zeros(2 * len(labels), np.int32)
-    image = np.tile(np.arange(count, dtype=np.int32) // 2, 2)
-    col = np.tile(np.arange(count, dtype=np.int32) % 2 * size, 2)
-    geometry = np.repeat(np.uint8([0, 1]), count)
-    return PatchIndex(image, geometry, zeros, col, np.uint8(labels + labels))
-
-
 def test_a_patch_scores_by_its_highest_logits() -> None:
     image = np.float32([[0.5, 0.5, 0.8, 0.2], [0.5, 0.5, 0.5, 0.5]])
-    index = patches([0, 1], size=2)
-    scores = pooled_logits([image], unturned(index, 0), index, patch_px=2, pool_px=2)
+    scores = pooled_logits([image], [(0, 0, 2, False), (0, 2, 2, True)], pool_px=2)
     assert scores.ravel().tolist() == pytest.approx([0.0, np.log(4) / 2], abs=1e-6)
 
 
@@ -124,7 +113,7 @@ def test_the_answers_silence_a_network_that_tells_nothing_of_them() -> None:
     answers = rng.integers(0, 2, 400).astype(np.uint8)
     told = answers * 4.0 - 2 + rng.normal(size=400)
     noise, against = rng.normal(size=400), -told
-    weights, cost = fitted([np.stack([told, noise, against], axis=1)], answers)
+    weights, cost = fitted([np.stack([told, noise, against], axis=1)], (answers > 0).tolist())
     assert weights[0] > 5 * weights[1]
     assert weights[2] == 0
     assert cost < np.log(2) / 2

@@ -26,11 +26,17 @@ def weighed(maps: Sequence[Map], weights: Sequence[float]) -> Map:
     return np.asarray(1 / (1 + np.exp(-total)), np.float32)
 
 
+def said(logits: Map, pool_px: int) -> float:
+    """What a square says as a whole: the mean of its `pool_px` highest logits, of all where it has fewer."""
+    count = min(pool_px, logits.size)
+    return float(np.partition(logits.ravel(), logits.size - count)[-count:].mean())
+
+
 def true_to_answers(confidence: Map, squares: Squares, *, pool_px: int, sure: float) -> Map:
     """float32: 0 inside every square answered "no"; raised in those answered "yes" that say too little.
 
-    A square says the mean of its `pool_px` highest logits. Where that is below logit(sure), what is missing is added
-    to all its pixels; a pixel of several such squares gets the mean of what they miss.
+    Where what a square says is below logit(sure), what is missing is added to all its pixels; a pixel of several such
+    squares gets the mean of what they miss.
     """
     logits, wanted = logit(confidence), float(np.log(sure / (1 - sure)))
     possible = np.ones(confidence.shape, np.bool_)
@@ -40,9 +46,7 @@ def true_to_answers(confidence: Map, squares: Squares, *, pool_px: int, sure: fl
         if not yes:
             possible[inside] = False
             continue
-        said = logits[inside].ravel()
-        highest = min(pool_px, said.size)
-        missing[inside] += max(wanted - float(np.partition(said, said.size - highest)[-highest:].mean()), 0)
+        missing[inside] += max(wanted - said(logits[inside], pool_px), 0)
         asked[inside] += 1
     raised = logits + missing / np.maximum(asked, 1)
     return np.asarray(possible / (1 + np.exp(-raised)), np.float32)
