@@ -22,16 +22,21 @@ from tasks.patch_maps import PatchMaps
 from tasks.patches import Patches
 from tasks.predictions import Predictions
 from tasks.pseudo_labels import PseudoLabels
+from tasks.questions.answer import Answer
 from tasks.questions.compare import Compare
 from tasks.questions.cross_table import CrossTable
 from tasks.questions.efficiency import Efficiency
+from tasks.questions.export import Export
 from tasks.questions.fetch import Fetch
 from tasks.questions.gc import Gc
 from tasks.questions.inspect_image import Inspect
 from tasks.questions.label_tables import LabelTables
 from tasks.questions.plan import Plan
+from tasks.questions.predict import Predict
+from tasks.questions.ruler_sheet import RulerSheet
 from tasks.questions.run_all import RunAll
 from tasks.questions.start import start
+from tasks.questions.start_photos import Start
 from tasks.questions.starter import Starter
 from tasks.questions.upkeep import Invalidate, Verify
 from tasks.refinements import Refinements
@@ -71,6 +76,7 @@ STAGES: list[type[luigi.Task]] = [
     ),
 ]
 GROUPS: dict[str, list[type[luigi.Task]]] = {
+    "own photos": [Start, Answer, Predict, Export, RulerSheet],
     "the whole road": [RunAll],
     "what would run": [Plan],
     "more tables": [LabelTables, CrossTable, Efficiency, Compare],
@@ -80,7 +86,7 @@ GROUPS: dict[str, list[type[luigi.Task]]] = {
     "the cache": [Invalidate, Verify, Gc],
     "single stages": STAGES,
 }
-NAMES = {what: [task.__name__ for task in tasks] for what, tasks in GROUPS.items()}
+NAMES: dict[str, list[str]] = {what: [task.__name__ for task in tasks] for what, tasks in GROUPS.items()}
 
 if command_line.is_luigi(sys.argv):
     start(sys.argv, NAMES)

@@ -10,7 +10,7 @@ from pipeline.knobs import DatasetKnobs, FetchKnobs
 from pipeline.layouts.on_disk import SPLITS, Row
 from tasks.core.cache import Draft
 from tasks.core.errors import SettingsError, StageError
-from tasks.core.settings import data_folder
+from tasks.core.settings import answers_file, data_folder
 from tasks.core.stage import AnyStage, Stage
 from tasks.core.workers import workers_of
 from tasks.demo_photos import DemoPhotos
@@ -35,7 +35,8 @@ class Dataset(Stage[DatasetKnobs]):
         if self.knobs.layout == "synthetic":
             return Drawn(self.dataset, self.sibling(DemoPhotos).entry.folder, self.knobs, limits)
         root = data_folder() / Path(self.knobs.root or self.dataset).expanduser()
-        return Read(self.dataset, root, self.knobs, limits)
+        answers = answers_file(self.dataset) if self.knobs.layout == "answers" else None
+        return Read(self.dataset, root, self.knobs, limits, answers)
 
     def part_stages(self) -> dict[str, Dataset]:
         """The data sets that are combined, each with the settings of its own file."""

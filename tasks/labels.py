@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.knobs import DatasetKnobs
 from pipeline.ops.types import Grey
 from tasks.core import files
 from tasks.core.cache import Draft, Entry
 from tasks.core.stage import KnobsT
 from tasks.core.workers import Place
-from tasks.image_stage import ImageStage
+from tasks.image_stage import ImageStage, MapJob, make_each
+from tasks.intake import corrections, photo_decoding
 from tasks.intake.photo_index import Photo
 
 KEPT = "kept.csv"
@@ -31,9 +34,23 @@ class LabelStage(ImageStage[KnobsT]):
         """How many masks of training images go into the labels, beyond the yes/no answers that they give."""
         return 0
 
+    def fingerprint(self) -> str:
+        """Masks that were drawn by hand take the place of labels; "" where there are none."""
+        return corrections.fingerprint_of(self.target_dataset().dataset)
+
+    def drawn(self) -> dict[str, Drawn]:
+        """Photo's id → the mask that somebody drew for it, of the photos of this stage."""
+        dataset = self.target_dataset()
+        known = corrections.corrections_of(dataset.dataset)
+        rows = [row for row in dataset.rows if row.split == self.split] if known.masks else []
+        return {row.id: Drawn(known, row.image, dataset.knobs) for row in rows if known.path_of(row.image)}
+
     def make(self, draft: Draft) -> str:
-        super().make(draft)
-        return write_kept(draft, self.photos(), self.least_pixels(), empty_fits=self.knows_empty())
+        photos, drawn = self.photos(), self.drawn()
+        job = CorrectedJob(self.job(), drawn) if drawn else self.job()
+        make_each(self, draft, photos, job, suffix=self.suffix, networks=self.networks)
+        told = write_kept(draft, photos, self.least_pixels(), empty_fits=self.knows_empty())
+        return f"{told}, {len(drawn)} drawn by hand" if drawn else told
 
     def knows_empty(self) -> bool:
         """Whether photos answered "no" have empty labels, which are fit as they are."""
@@ -41,6 +58,34 @@ class LabelStage(ImageStage[KnobsT]):
 
     def maps(self) -> LabelMaps:
         return LabelMaps(self.entry.folder)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A mask that was drawn by hand for a photo."""
+
+    corrections: corrections.Corrections
+    name: str
+    rules: DatasetKnobs
+
+    def label(self, photo: Photo) -> Grey:
+        whole = photo.shape_hw if photo.tile is None else photo_decoding.size_of(photo.image_path, self.rules)
+        mask = self.corrections.mask_of(self.name, whole, self.rules)
+        assert mask is not None
+        left, top, right, bottom = photo.tile or (0, 0, whole[1], whole[0])
+        return mask[top:bottom, left:right].astype(np.uint8) * np.uint8(255)
+
+
+@dataclass(frozen=True)
+class CorrectedJob:
+    """Another job, but for the photos whose mask was drawn by hand."""
+
+    job: MapJob
+    drawn: Mapping[str, Drawn]
+
+    def open(self, place: Place) -> Callable[[Photo], NDArray[np.generic]]:
+        work = self.job.open(place)
+        return lambda photo: self.drawn[photo.id].label(photo) if photo.id in self.drawn else work(photo)
 
 
 def write_kept(draft: Draft, photos: Sequence[Photo], min_crack_pixels: int, *, empty_fits: bool = False) -> str:

@@ -54,7 +54,10 @@ class Supervision:
         """How many masks of training images go into them, beyond the yes/no labels that they give."""
         if self.needs_masks:
             return sum(photo.mask_path is not None for photo in experiment.task(Dataset).photos("train"))
-        return self.labels(experiment, arch=arch).masks_used() if self.stage else 0
+        if not self.stage:
+            return 0
+        made = self.labels(experiment, arch=arch)
+        return made.masks_used() + len(made.drawn())
 
 
 _ROWS = (

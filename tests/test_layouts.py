@@ -43,7 +43,7 @@ def test_folders_may_lie_deeper_and_may_have_no_splits() -> None:
     [
         (["images/tests/a.png"], "images/tests/a.png: 'tests' is no split; allowed: train, val, test, unlabelled"),
         (["images/train/a.gif"], "images/train/a.gif: no accepted kind of image; save it as one of .png"),
-        (["images/train/a.HEIC"], "images/train/a.HEIC: no accepted kind of image"),
+        (["images/train/a.DNG"], "images/train/a.DNG: no accepted kind of image"),
         (["masks/train/a.png"], "masks/train/a.png: a mask without an image: none has its name; rename or remove it"),
         (["images/train/A.jpg", "masks/train/a.png"], "none has its name but for capital letters images/train/A.jpg"),
         (

@@ -92,7 +92,7 @@ def test_own_trainings_of_the_paper_recipe_are_understood(tiny: Path) -> None:
         ("uncracked_share = 0.2", "uncracked_share = nan", ("line 8", "nan", "a number")),
         ('layout = "synthetic"', 'layout = "syntetic"', ("line 11", "'syntetic'", "'synthetic'")),
         ('recipe = "quick"', 'recipe = "quik"', ("'quik'", "did you mean quick?")),
-        ('recipe = "quick"', "recipe = 3", ("recipe = 3", "paper, quick")),
+        ('recipe = "quick"', "recipe = 3", ("recipe = 3", "paper, photos, quick")),
         ('recipe = "quick"', 'recipy = "quick"', ("recipy", "did you mean recipe?")),
         ("[variants.two_classes.ThresholdMaps]", "[variants.two_classes.ThresholdMap]", ()),
     ],

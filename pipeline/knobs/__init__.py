@@ -21,6 +21,8 @@ from pipeline.knobs.labels import (
     ThresholdMapsKnobs,
     TuneLabelsKnobs,
 )
+from pipeline.knobs.measuring import MeasuringKnobs
+from pipeline.knobs.photos import AnswerKnobs, ExportKnobs, PredictKnobs
 from pipeline.knobs.ranges import as_dict, check, fields
 from pipeline.knobs.tables import (
     CrossTableKnobs,
@@ -64,18 +66,20 @@ _SCHEMAS: tuple[type, ...] = (
     ),
     *(SegmenterKnobs, PredictionsKnobs),
     *(RefinementsKnobs, ScoresKnobs, DiagnosisKnobs, TuneLabelsKnobs, TablesKnobs),
+    *(MeasuringKnobs, PredictKnobs, AnswerKnobs, ExportKnobs),
     *(LabelTablesKnobs, CrossTableKnobs, StarterKnobs, EfficiencyKnobs, FetchKnobs, GcKnobs, ExecutionKnobs),
 )
 SECTIONS = {schema.__name__.removesuffix("Knobs"): schema for schema in _SCHEMAS}
 # fmt: off
 __all__ = [
-    "SECTIONS", "CamsKnobs", "ClassifierKnobs", "CrfLabelsKnobs", "CrfSearchKnobs", "CrossTableKnobs",
-    "DatasetKnobs", "DemoPhotosKnobs", "DiagnosisKnobs", "EdgeMapsKnobs", "EfficiencyKnobs", "ExecutionKnobs",
-    "FetchKnobs", "GcKnobs", "GeneratedKnobs", "LabelTablesKnobs", "MergeRule", "MergeWeightsKnobs",
-    "MergedLabelsKnobs", "PatchMapsKnobs", "PatchesKnobs", "PhotometricKnobs", "Precision", "PredictionsKnobs",
-    "PseudoLabelsKnobs", "RefinementsKnobs", "RoundLabelsKnobs", "ScoresKnobs", "SegmenterKnobs", "StarterKnobs",
-    "TablesKnobs", "ThresholdMapsKnobs", "TrainingKnobs", "TuneLabelsKnobs", "as_dict", "check", "fields",
-    "section_of",
+    "SECTIONS", "AnswerKnobs", "CamsKnobs", "ClassifierKnobs", "CrfLabelsKnobs", "CrfSearchKnobs",
+    "CrossTableKnobs", "DatasetKnobs", "DemoPhotosKnobs", "DiagnosisKnobs", "EdgeMapsKnobs", "EfficiencyKnobs",
+    "ExecutionKnobs", "ExportKnobs", "FetchKnobs", "GcKnobs", "GeneratedKnobs", "LabelTablesKnobs", "MeasuringKnobs",
+    "MergeRule", "MergeWeightsKnobs", "MergedLabelsKnobs", "PatchMapsKnobs", "PatchesKnobs", "PhotometricKnobs",
+    "Precision", "PredictKnobs", "PredictionsKnobs", "PseudoLabelsKnobs", "RefinementsKnobs", "RoundLabelsKnobs",
+    "ScoresKnobs",
+    "SegmenterKnobs", "StarterKnobs", "TablesKnobs", "ThresholdMapsKnobs", "TrainingKnobs", "TuneLabelsKnobs",
+    "as_dict", "check", "fields", "section_of",
 ]
 # fmt: on
 

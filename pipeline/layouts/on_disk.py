@@ -10,11 +10,13 @@ from pathlib import PurePosixPath
 
 SPLITS = ("train", "val", "test")
 UNLABELLED = "unlabelled"  # images that nobody labelled: kept in the index, used by nothing that learns
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-MASK_SUFFIXES = (*IMAGE_SUFFIXES, ".mat")
+_PLAIN_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+HEIF_SUFFIXES = (".heic", ".heif")  # of phones; their reader is an extra
+IMAGE_SUFFIXES = (*_PLAIN_SUFFIXES, *HEIF_SUFFIXES)
+MASK_SUFFIXES = (*_PLAIN_SUFFIXES, ".mat")
 LABEL_WORDS = {"crack": 1, "no_crack": 0, "positive": 1, "negative": 0, "1": 1, "0": 0}
 FOLDER_WORDS = {word: label for word, label in LABEL_WORDS.items() if not word.isdigit()}
-_OTHER_PICTURES = (".gif", ".heic", ".heif", ".avif", ".jp2", ".dng", ".cr2", ".nef", ".ppm", ".pgm", ".svg", ".pdf")
+_OTHER_PICTURES = (".gif", ".avif", ".jp2", ".dng", ".cr2", ".nef", ".ppm", ".pgm", ".svg", ".pdf")
 _MASK_FOLDERS = {"masks", "mask", "labels", "gt"}
 _SAFE_STEM_CHARS = 80
 
@@ -34,6 +36,7 @@ class Row:
     name: str = ""  # what lists of names call it
     label: int = -1  # what the mask says, or else the data set
     part: str = ""  # the data set it comes from, where several are combined
+    tile: str = ""  # the part of the photo that an answer is for: "left top right bottom"; "": all of it
     width: int = 0
     height: int = 0
     pixels_sha256: str = ""
@@ -212,6 +215,7 @@ LOOKS_FOR = {
     "dcd": "train_img/….jpg and train_lab/….png, test_img/… and test_lab/…",
     "classes": "crack/….jpg and no_crack/….jpg",
     "csv": "labels.csv with a line for each",
+    "answers": "photos, in whatever folders",
 }
 
 

@@ -64,3 +64,12 @@ def resize_linear(values: npt.NDArray[np.float32], shape_hw: tuple[int, int]) ->
     """Linear interpolation between pixel centres to (height, width), borders repeated; any range."""
     height, width = shape_hw
     return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def shrunk_to(image: npt.NDArray[np.uint8], pixels: int) -> npt.NDArray[np.uint8]:
+    """An image of at most so many pixels; never larger than it was."""
+    height, width = image.shape[:2]
+    factor = (pixels / (height * width)) ** 0.5
+    if factor >= 1:
+        return image
+    return resize_image(image, (max(int(height * factor), 1), max(int(width * factor), 1)))

@@ -92,3 +92,16 @@ def _spans(length_px: int, tile_px: int, overlap_px: int, grid_px: int) -> Itera
     seams = [0, *(second + part // 2 // grid_px * grid_px for second, part in zip(starts[1:], shared, strict=True))]
     for start, low, high in zip(starts, seams, [*seams[1:], length_px], strict=True):
         yield slice(start, min(start + tile_px, length_px)), slice(low - start, high - start), slice(low, high)
+
+
+def grid_of_tiles(shape_hw: tuple[int, int], tile_px: int) -> list[tuple[int, int, int, int]]:
+    """left, top, right, bottom of the fewest equal tiles that cover an image, spread evenly, row by row; a side that is
+    shorter than a tile is taken whole."""
+    rows, cols = (_spread(side, min(tile_px, side)) for side in shape_hw)
+    high, wide = (min(tile_px, side) for side in shape_hw)
+    return [(col, row, col + wide, row + high) for row in rows for col in cols]
+
+
+def _spread(side_px: int, tile_px: int) -> list[int]:
+    last = -(-side_px // tile_px) - 1
+    return [number * (side_px - tile_px) // last for number in range(last + 1)] if last else [0]

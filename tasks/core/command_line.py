@@ -15,6 +15,7 @@ from pipeline import knobs
 from pipeline.knobs.ranges import nearest
 from tasks.core.errors import SettingsError
 from tasks.core.settings import Experiment, known, parse
+from tasks.core.settings_file import SettingsFile
 
 Groups = Mapping[str, Sequence[str]]  # what is offered → the tasks that a user may name
 
@@ -124,7 +125,9 @@ def _check_values(root: str, flags: Mapping[str, _Flag], given: Mapping[str, str
         if schema:
             parse(flags[flag].task, flags[flag].name, value)
             texts[schema][flags[flag].name] = value
-    if "--dataset" in given:
+    if "--dataset" in given and not getattr(Register.get_task_cls(root), "new_dataset", False):
+        if not given["--dataset"]:
+            SettingsFile.of("dataset", "")  # which says what a name is like
         named = (given.get(f"--{name}", "") for name in ("dataset", "recipe", "variant"))
         experiment = Experiment(*named)
         for schema, told in texts.items():

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PARTIAL = ".partial"
 Row = dict[str, object]  # of a table, by the names of its columns
+Json: TypeAlias = Any  # whatever a file holds that somebody may have edited
 
 
 class Record(TypedDict):
@@ -98,7 +99,7 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path) -> Json:
     return json.loads(path.read_bytes())
 
 
@@ -225,7 +226,7 @@ def _read_hdf5(path: Path) -> dict[str, Tensor]:
     return found
 
 
-def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+def write_checkpoint(path: Path, state: Mapping[str, Json]) -> None:
     import torch
 
     with whole(path) as partial:
@@ -237,7 +238,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
         flush(partial)
 
 
-def _size_of(state: Mapping[str, Any]) -> int:
+def _size_of(state: Mapping[str, Json]) -> int:
     """Bytes of a checkpoint, without writing it anywhere."""
     import torch
 
@@ -251,7 +252,7 @@ class _Counter(io.BytesIO):
 
     size = 0
 
-    def write(self, content: Any) -> int:
+    def write(self, content: bytes) -> int:
         self.size += len(content)
         return len(content)
 

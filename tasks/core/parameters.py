@@ -71,6 +71,16 @@ def give_knobs(cls: type, schema: type) -> None:
         parameter.__set_name__(cls, name)
 
 
+def told(cls: type[luigi.Task], schema: type) -> dict[str, str]:
+    """The knobs of a section that the command line sets for a stage, without making one."""
+    texts = {
+        name: parameter.task_value(cls.get_task_family(), name)
+        for name, parameter in cls.get_params()
+        if name in fields(schema)
+    }
+    return {name: text for name, text in texts.items() if text is not None}
+
+
 def given(task: luigi.Task, schema: type) -> dict[str, str]:
     """The knobs of a section that the command line sets, as texts."""
     texts = {name: getattr(task, name) for name in fields(schema)}

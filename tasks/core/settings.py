@@ -20,7 +20,7 @@ from pipeline.knobs.ranges import nearest
 from tasks.core.errors import SettingsError
 from tasks.core.settings_file import ROOT, Sections, SettingsFile, known
 
-__all__ = ["ROOT", "Experiment", "data_folder", "forget", "known", "outputs_folder", "parse"]
+__all__ = ["ROOT", "Experiment", "answers_file", "data_folder", "forget", "known", "outputs_folder", "parse"]
 
 SchemaT = TypeVar("SchemaT")
 TaskT = TypeVar("TaskT")
@@ -36,11 +36,16 @@ def data_folder() -> Path:
     return Path(os.environ.get("HAIRLINE_DATA") or ROOT / "data").expanduser().absolute()
 
 
+def answers_file(dataset: str) -> Path:
+    """The yes/no answers for a data set's photos, beside its settings: what nobody wants to give twice."""
+    return SettingsFile.of("dataset", dataset).path.with_suffix(".answers.csv")
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What every number comes from: a data set's file, over the recipe it names or another, perhaps with a variant."""
 
-    dataset: str
+    dataset: str  # '': none, and the recipe says everything
     recipe: str = ""  # '': the one that the data set's file names
     variant: str = ""
 
@@ -76,11 +81,18 @@ class Experiment:
 
 def _files(experiment: Experiment) -> list[SettingsFile]:
     """The data set's file, the recipe, and those that each recipe names and changes; strongest first."""
+    if not experiment.dataset and experiment.recipe:
+        return _recipes([], experiment.recipe)
     found = [SettingsFile.of("dataset", experiment.dataset)]
     named = experiment.recipe or found[0].recipe()
     if not named:
         found[0].sections()  # a misspelt `recipe` is told as such
         raise SettingsError(f"{found[0].path}: recipe = ''; name one of: {', '.join(known('recipe'))}")
+    return _recipes(found, named)
+
+
+def _recipes(found: list[SettingsFile], named: str) -> list[SettingsFile]:
+    """The files that were found, and those of a recipe and of what it changes."""
     while named:
         source = SettingsFile.of("recipe", named)
         if source.path in [other.path for other in found]:
@@ -94,7 +106,7 @@ def _files(experiment: Experiment) -> list[SettingsFile]:
 def _layers(experiment: Experiment) -> Iterator[Sections]:
     """The checked sections of all files from the weakest to the strongest, the variant's last."""
     files = _files(experiment)
-    own = files[0].sections()  # what the user wrote is complained of first
+    own = files[0].sections() if files else {}  # what the user wrote is complained of first
     yield from (source.sections() for source in reversed(files[1:]))
     yield own
     variant = experiment.variant

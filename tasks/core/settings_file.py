@@ -16,7 +16,7 @@ from tasks.core.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOP_KEYS = ("recipe", "variants")
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 Kind = Literal["dataset", "recipe"]
 Sections = dict[str, dict[str, object]]
@@ -31,7 +31,7 @@ def folders() -> list[Path]:
 def known(kind: Kind) -> list[str]:
     """The names of all data sets or recipes that have a settings file with an allowed name."""
     pattern = "*.toml" if kind == "dataset" else "recipes/*.toml"
-    return sorted({path.stem for folder in folders() for path in folder.glob(pattern) if _NAME.fullmatch(path.stem)})
+    return sorted({path.stem for folder in folders() for path in folder.glob(pattern) if NAME.fullmatch(path.stem)})
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class SettingsFile:
 
 def _find(kind: Kind, name: str) -> Path:
     files = {folder: folder / (f"{name}.toml" if kind == "dataset" else f"recipes/{name}.toml") for folder in folders()}
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         there = [path for path in files.values() if path.name != ".toml" and path.is_file() and path.stem == name]
         rename = f" (rename {there[0]} to {name.lower()}.toml)" if there else ""
         raise SettingsError(

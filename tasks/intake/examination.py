@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.knobs import DatasetKnobs
+from pipeline.layouts.answered import tile_of
 from pipeline.layouts.on_disk import UNLABELLED, Row
 from pipeline.ops.types import Mask
 from tasks.core.workers import Place
@@ -54,7 +55,7 @@ class ExamineJob:
 
 
 def _examined(row: Row, root: Path, rules: DatasetKnobs, verdict: Verdict) -> Row:
-    image_rgb = photo_decoding.load_image(root / row.image, rules)
+    image_rgb = photo_decoding.load_image(root / row.image, rules, tile_of(row.tile))
     height, width = image_rgb.shape[:2]
     if min(height, width) < rules.min_side_px:
         size = f"{width}×{height} pixels; allowed: sides of at least [Dataset] min_side_px = {rules.min_side_px}"

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.knobs import DatasetKnobs
-from pipeline.layouts.on_disk import IMAGE_SUFFIXES
+from pipeline.layouts.answered import Tile
+from pipeline.layouts.on_disk import HEIF_SUFFIXES, IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")  # GIF only to say how many frames it has
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _MAT_CLASSES = (1, 2, 3, 4)  # of CrackForest: background, crack, enclosed background, faint crack
+_EXIF_ORIENTATION = 274
 _MAT_CRACK = (2, 4)  # as the paper's authors count them
 _HOW_TO_READ = {
     errno.ENOENT: "there is no such file, or it is a link to nothing",
@@ -38,9 +40,16 @@ def shown(path: Path | str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in str(path))
 
 
-def load_image(path: Path, rules: DatasetKnobs) -> NDArray[np.uint8]:
-    """Any photo as uint8 H×W×3 RGB, turned as its EXIF says; 16-bit grey is divided by 257, never clipped."""
+def load_image(path: Path, rules: DatasetKnobs, tile: Tile | None = None) -> NDArray[np.uint8]:
+    """Any photo, or a part of it, as uint8 H×W×3 RGB, turned as its EXIF says; 16-bit grey is divided by 257, never
+    clipped."""
     image = _opened(path, rules.max_pixels)
+    if tile:
+        if tile[2] > image.width or tile[3] > image.height:
+            raise RefusedError(
+                f"{shown(path)}: {image.width}×{image.height} pixels, but an answer is for {tile}; answer for it anew"
+            )
+        image = image.crop(tile)
     if image.mode in _SIXTEEN_BITS:
         return _from_sixteen_bits(path, np.asarray(image))
     if image.mode == "F":
@@ -48,6 +57,20 @@ def load_image(path: Path, rules: DatasetKnobs) -> NDArray[np.uint8]:
     if image.has_transparency_data:
         image = _without_transparency(path, image, rules)
     return np.array(_converted(path, image, "RGB"), dtype=np.uint8)  # a copy: Pillow's own buffer is read-only
+
+
+def is_turned(path: Path) -> bool:
+    """Whether its EXIF says that the camera was held another way."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return bool(image.getexif().get(_EXIF_ORIENTATION, 1) != 1)
+
+
+def size_of(path: Path, rules: DatasetKnobs) -> tuple[int, int]:
+    """Height and width, as its EXIF turns it."""
+    image = _opened(path, rules.max_pixels)
+    return image.height, image.width
 
 
 def load_mask(
@@ -99,11 +122,12 @@ def _opened(path: Path, max_pixels: int) -> Image:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     _check_regular(path)
+    formats = (*_FORMATS, *_heif(path))
     Image.MAX_IMAGE_PIXELS = None  # the limit is the settings', just below
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which nothing here reads
-            with Image.open(path, formats=_FORMATS) as image:
+            with Image.open(path, formats=formats) as image:
                 _check_header(path, image, max_pixels)
                 image.load()
                 return ImageOps.exif_transpose(image)
@@ -117,6 +141,20 @@ def _opened(path: Path, max_pixels: int) -> Image:
         raise
     except Exception as error:  # decoders raise nearly anything at damaged bytes
         raise RefusedError(f"{shown(path)}: truncated or damaged image ({error}); copy it again") from None
+
+
+def _heif(path: Path) -> tuple[str, ...]:
+    """HEIF among the formats, where the photo is one; its reader is an extra."""
+    if path.suffix.lower() not in HEIF_SUFFIXES:
+        return ()
+    try:
+        import pillow_heif
+    except ImportError:
+        raise RefusedError(
+            f"{shown(path)}: HEIC is read with the extra: pip install 'hairline[heic]'; or save it as JPEG"
+        ) from None
+    pillow_heif.register_heif_opener()
+    return ("HEIF",)
 
 
 def _check_header(path: Path, image: Image, max_pixels: int) -> None:

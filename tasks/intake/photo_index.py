@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.knobs import DatasetKnobs
+from pipeline.layouts.answered import Tile, tile_of
 from pipeline.layouts.on_disk import SPLITS, UNLABELLED, Row
 from pipeline.ops.types import ImageRGB, Mask
 from tasks.core import files
@@ -18,6 +19,7 @@ from tasks.core.workers import Place
 from tasks.intake import photo_decoding
 
 _COLUMNS = ("id", "part", "image", "mask", "label", "split", "group", "width", "height", "pixels_sha256")
+_TILE = "tile"  # a column only where an answer is for a part of a photo
 _NUMBERS = ("label", "width", "height")
 
 
@@ -32,9 +34,10 @@ class Photo:
     label: int
     rules: DatasetKnobs
     shape_hw: tuple[int, int]
+    tile: Tile | None = None  # the part of the file that it is
 
     def image(self) -> ImageRGB:
-        return photo_decoding.load_image(self.image_path, self.rules)
+        return photo_decoding.load_image(self.image_path, self.rules, self.tile)
 
     def mask(self) -> Mask | None:
         """bool H×W, True for crack; None where the data set has no mask for this photo."""
@@ -63,11 +66,14 @@ class PhotoPixels:
 
 def photo_of(row: Row, root: Path, rules: DatasetKnobs) -> Photo:
     mask = root / row.mask if row.mask else None
-    return Photo(row.id, row.split, root / row.image, mask, row.label, rules, (row.height, row.width))
+    shape_hw = (row.height, row.width)
+    return Photo(row.id, row.split, root / row.image, mask, row.label, rules, shape_hw, tile_of(row.tile))
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:
-    _write(path, ({name: getattr(row, name) for name in _COLUMNS} for row in rows), _COLUMNS)
+    rows = list(rows)
+    columns = (*_COLUMNS, *([_TILE] if any(row.tile for row in rows) else []))
+    _write(path, ({name: getattr(row, name) for name in columns} for row in rows), columns)
 
 
 def write_reasons(path: Path, reasons: Iterable[tuple[str, str]]) -> None:

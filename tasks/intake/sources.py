@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pipeline.knobs import DatasetKnobs, FetchKnobs
-from pipeline.layouts import csv_table, on_disk, splits
+from pipeline.layouts import answered, csv_table, on_disk, splits
 from pipeline.layouts.on_disk import Found, Problem, Row
+from tasks.core import cache
 from tasks.core.console import Progress
 from tasks.core.settings import outputs_folder
 from tasks.core.workers import Workers
 from tasks.intake import archive, photo_decoding
+from tasks.intake.answers import AnswerStore
 from tasks.intake.examination import ExamineJob, Verdict
 from tasks.intake.fingerprint import Listing, listing, of_data
 from tasks.intake.photo_index import Photo, photo_of
@@ -52,16 +55,20 @@ class Read:
     path: Path
     rules: DatasetKnobs
     limits: FetchKnobs  # of an archive
+    answers: Path | None = None  # the table of answers, where the layout has one outside the folder
 
     def fingerprint(self) -> str:
-        return of_data(self.dataset, self.path, self.limits)
+        told = answered.labels_of(self._answers())
+        of_photos = of_data(self.dataset, self.path, self.limits)
+        answers = sorted([*what, label] for what, label in told.items())
+        return hashlib.sha256(f"{of_photos}{cache.canonical(answers)}".encode()).hexdigest() if told else of_photos
 
     def missing(self) -> str:
         there = self.path.is_dir() or self.path.is_file()
         return "" if there else f"no data at {self.path} (luigi --module tasks Fetch --dataset {self.dataset})"
 
     def has_masks(self) -> bool:
-        if self.rules.layout == "classes":
+        if self.rules.layout in ("classes", "answers"):
             return False
         if self.rules.layout != "csv" or not self.path.is_dir():
             return True
@@ -102,8 +109,7 @@ class Read:
     def _found(self, paths: list[str]) -> Found:
         odd = [path for path in paths if not _is_utf8(path)]
         good = [path for path in paths if path not in odd] if odd else paths
-        layout = self.rules.layout
-        found = csv_table.table(good, self._table()) if layout == "csv" else on_disk.LAYOUTS[layout](good)
+        found, layout = self._laid_out(good), self.rules.layout
         if not found.rows and not found.problems:
             some = ", ".join(photo_decoding.shown(path) for path in good[:3]) or "nothing"
             raise ValueError(
@@ -112,6 +118,18 @@ class Read:
             )
         found.problems += [Problem(path, "its name is not UTF-8; rename it") for path in odd]
         return found
+
+    def _laid_out(self, paths: list[str]) -> Found:
+        layout = self.rules.layout
+        if layout == "csv":
+            return csv_table.table(paths, self._table())
+        if layout == "answers":
+            return answered.answered(paths, self._answers(), str(self.answers))
+        return on_disk.LAYOUTS[layout](paths)
+
+    def _answers(self) -> answered.Answers:
+        """Nothing where nobody has answered yet."""
+        return AnswerStore(self.answers).answers() if self.answers else {}
 
     def _table(self) -> str:
         path = self.root() / csv_table.TABLE

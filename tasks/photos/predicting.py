@@ -1,0 +1,120 @@
+"""The job of a worker that is handed new photos: mask, cracks, overlay and what the report needs, written at once."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.knobs import DatasetKnobs, MeasuringKnobs, PredictionsKnobs, PredictKnobs
+from pipeline.ops.types import ImageRGB, Map, Mask
+from tasks.core import files
+from tasks.core.workers import Place
+from tasks.intake import photo_decoding
+from tasks.intake.corrections import Corrections
+from tasks.photos import parts
+from tasks.photos.georeference import ground_of
+from tasks.photos.network import AskedNetwork
+from tasks.photos.photo_folder import FoundPhoto
+from tasks.photos.results import ResultsFolder
+
+if TYPE_CHECKING:
+    import torch
+    from pipeline.reports.crack_tables import PhotoResult
+    from torch import nn
+
+Told = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A photo, and the identity of all that may change what is found in it."""
+
+    photo: FoundPhoto
+    made_from: str
+
+
+@dataclass(frozen=True)
+class PredictJob:
+    network: AskedNetwork
+    rules: DatasetKnobs
+    predictions: PredictionsKnobs
+    measuring: MeasuringKnobs
+    knobs: PredictKnobs
+    corrections: Corrections
+    folder: ResultsFolder
+
+    def open(self, place: Place) -> Callable[[Asked], str]:
+        """What it returns is why a photo could not be read; "" for one that was."""
+        return self.opened(place, lambda done, total: None)
+
+    def opened(self, place: Place, told: Told) -> Callable[[Asked], str]:
+        device = place.torch_device()
+        model = self.network.trained.model().to(device)
+
+        def work(asked: Asked) -> str:
+            try:
+                self._one(asked, model, device, told)
+            except photo_decoding.RefusedError as error:
+                return str(error)
+            return ""
+
+        return work
+
+    def _one(self, asked: Asked, model: nn.Module, device: torch.device, told: Told) -> None:
+        from pipeline.segmenter_to_predictions import as_probability, predict_lean
+
+        photo = asked.photo
+        rules = replace(self.rules, max_pixels=self.knobs.max_pixels)
+        image = photo_decoding.load_image(photo.path, rules)
+        drawn = self.corrections.mask_of(photo.name, image.shape[:2], rules)
+        probability = as_probability(predict_lean(model, image, self.predictions, device=device, told=told))
+        result, mask, overlay = self._result(photo, image, probability, drawn)
+        for path in (self.folder.mask(photo.stem), self.folder.overlay(photo.stem)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_png(self.folder.mask(photo.stem), mask)
+        files.write_bytes(self.folder.overlay(photo.stem), _jpeg(overlay, self.knobs.jpeg_quality))
+        parts.write(self.folder, photo.stem, asked.made_from, result)
+
+    def _result(
+        self, photo: FoundPhoto, image: ImageRGB, probability: Map, drawn: Mask | None
+    ) -> tuple[PhotoResult, Mask, ImageRGB]:
+        from pipeline.drawing.overlays import overlay, shrunk
+        from pipeline.prediction_to_cracks import cracks_of
+        from pipeline.reports.crack_tables import PhotoResult
+
+        from pipeline.ops.doubts import doubt_of, why_in_doubt
+        from pipeline.ops.filters import to_grey
+
+        said = probability if drawn is None else drawn.astype(np.float32)
+        mask, cracks = cracks_of(said, to_grey(image), self.measuring)
+        doubt = doubt_of(probability, self.knobs.doubt_px) if drawn is None else 0.0
+        drawing, ground = overlay(image, cracks), ground_of(photo.path)
+        pictures = [_jpeg(shrunk(each, self.knobs.shown_px), self.knobs.jpeg_quality) for each in (image, drawing)]
+        height, width = image.shape[:2]
+        result = PhotoResult(
+            name=photo.name,
+            width=width,
+            height=height,
+            cracks=tuple(cracks),
+            crack_pixels=int(np.count_nonzero(mask)),
+            doubt=doubt,
+            uncertain=" ".join(filter(None, (why_in_doubt(doubt, cracks), ground.note))),
+            corrected=drawn is not None,
+            thumbnail=pictures[0],
+            overlay=pictures[1],
+            georeference=ground.affine,
+            crs=ground.crs,
+        )
+        return result, mask, drawing
+
+
+def _jpeg(image: ImageRGB, quality: int) -> bytes:
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
