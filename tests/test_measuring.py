@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.drawing.ruler import Light, curve, drawn
+from pipeline.drawing.ruler import Light, as_networks_draw, curve, drawn
 from pipeline.knobs import MeasuringKnobs
 from pipeline.ops.centrelines import Chain, length_of, smoothed, traced, without_spurs
 from pipeline.ops.cracks import Reading
@@ -72,7 +72,7 @@ def rendered(
 ) -> tuple[np.ndarray, Mask]:
     line = curve((size[1] / 2, size[0] / 2), 120, angle, 5, 1.0)
     seen = drawn([line], width, size, Light(170, 90, 0.8, 1.5), np.random.default_rng(seed))
-    return seen.grey, drawn([line], width + 5, size, Light(1, 0, 0, 0), np.random.default_rng(0)).mask
+    return seen.grey, as_networks_draw(seen.mask, 2.5, np.random.default_rng(seed)) >= 0.5
 
 
 def test_a_width_is_that_of_the_grey_valley_and_not_of_the_mask(knobs: MeasuringKnobs) -> None:

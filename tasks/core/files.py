@@ -252,7 +252,7 @@ class _Counter(io.BytesIO):
 
     size = 0
 
-    def write(self, content: bytes) -> int:
+    def write(self, content: Any) -> int:
         self.size += len(content)
         return len(content)
 
