@@ -293,7 +293,7 @@ def test_two_hundred_photos_with_their_pictures_stay_below_25_mb() -> None:
     results = []
     for place in range(200):
         shown = pictures[place % 4]
-        results.append(replace(photo(name=f"north/IMG_{place:04d}.jpg", cracks=many), thumbnail=shown, overlay=shown))
+        results.append(replace(photo(name=f"north/IMG_{place:04d}.jpg", cracks=many), thumbnail=shown))
     assert len(page(that_fit(results, 25)).encode()) < 25e6
     assert all(each.thumbnail for each in that_fit(results, 25)), "all of them fit"
 
@@ -302,7 +302,7 @@ def test_two_hundred_photos_with_their_pictures_stay_below_25_mb() -> None:
 def test_where_all_would_not_fit_the_widest_keep_their_pictures_and_all_are_counted(megabytes: float) -> None:
     shown = noisy(1)
     results = [
-        replace(photo(name=f"{place}.jpg", cracks=[crack(widest=place + 1)] * 3), thumbnail=shown, overlay=shown)
+        replace(photo(name=f"{place}.jpg", cracks=[crack(widest=place + 1)] * 3), thumbnail=shown)
         for place in range(40)
     ]
     fitting = that_fit(results, megabytes)

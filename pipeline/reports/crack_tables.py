@@ -58,7 +58,6 @@ class PhotoResult:
     uncertain: str  # why, in a sentence; "" where nothing is
     corrected: bool  # the mask was drawn by hand
     thumbnail: bytes  # a JPEG of the photo
-    overlay: bytes  # a JPEG of the same size with the cracks drawn
     georeference: tuple[float, ...] | None  # a, b, c, d, e, f: corner of pixel (column, row) → map
     crs: str  # "EPSG:32632"
 

@@ -161,7 +161,7 @@ def that_fit(results: Sequence[PhotoResult], megabytes: float) -> list[PhotoResu
     for result in widest_first(results):
         texts = 40 * len(result.name) + 10 * len(result.uncertain) + len(drawing_of(result).path)
         left -= len(result.thumbnail) * 4 / 3 + _CARD_BYTES + texts
-        fitting.append(result if left >= 0 else replace(result, thumbnail=b"", overlay=b""))
+        fitting.append(result if left >= 0 else replace(result, thumbnail=b""))
     return fitting
 
 

@@ -15,7 +15,6 @@ from tasks.core import files
 from tasks.core.files import Json
 from tasks.photos.results import ResultsFolder
 
-_PICTURES = ("thumbnail", "overlay")
 _ALONG = ("line", "widths", "mask_widths")
 _READINGS = ("width_median", "width_p95", "width_max")
 
@@ -23,8 +22,9 @@ _READINGS = ("width_median", "width_p95", "width_max")
 def write(folder: ResultsFolder, stem: str, made_from: str, result: PhotoResult) -> None:
     """`made_from` is the identity of the photo and of whatever else may change what is found in it."""
     plain = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
-    pictures = {name: base64.b64encode(plain[name]).decode() for name in _PICTURES}
-    content = {**plain, **pictures, "cracks": [_plain(crack) for crack in result.cracks], "made_from": made_from}
+    picture = base64.b64encode(result.thumbnail).decode()
+    cracks = [_plain(crack) for crack in result.cracks]
+    content = {**plain, "thumbnail": picture, "cracks": cracks, "made_from": made_from}
     path = folder.part(stem)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_json(path, content)
@@ -36,10 +36,11 @@ def read(folder: ResultsFolder, stem: str, made_from: str) -> PhotoResult | None
         content = files.read_json(folder.part(stem))
         if content.pop("made_from") != made_from:
             return None
-        pictures = {name: base64.b64decode(content[name]) for name in _PICTURES}
+        picture = base64.b64decode(content["thumbnail"])
         cracks = tuple(_crack(each) for each in content["cracks"])
         place = content["georeference"]
-        return PhotoResult(**{**content, **pictures, "cracks": cracks, "georeference": tuple(place) if place else None})
+        own = {"thumbnail": picture, "cracks": cracks, "georeference": tuple(place) if place else None}
+        return PhotoResult(**{**content, **own})
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

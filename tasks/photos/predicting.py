@@ -23,8 +23,9 @@ from tasks.photos.results import ResultsFolder
 
 if TYPE_CHECKING:
     import torch
-    from pipeline.reports.crack_tables import PhotoResult
     from torch import nn
+
+    from pipeline.reports.crack_tables import PhotoResult
 
 Told = Callable[[int, int], None]
 
@@ -83,17 +84,15 @@ class PredictJob:
         self, photo: FoundPhoto, image: ImageRGB, probability: Map, drawn: Mask | None
     ) -> tuple[PhotoResult, Mask, ImageRGB]:
         from pipeline.drawing.overlays import overlay, shrunk
-        from pipeline.prediction_to_cracks import cracks_of
-        from pipeline.reports.crack_tables import PhotoResult
-
         from pipeline.ops.doubts import doubt_of, why_in_doubt
         from pipeline.ops.filters import to_grey
+        from pipeline.prediction_to_cracks import cracks_of
+        from pipeline.reports.crack_tables import PhotoResult
 
         said = probability if drawn is None else drawn.astype(np.float32)
         mask, cracks = cracks_of(said, to_grey(image), self.measuring)
         doubt = doubt_of(probability, self.knobs.doubt_px) if drawn is None else 0.0
         drawing, ground = overlay(image, cracks), ground_of(photo.path)
-        pictures = [_jpeg(shrunk(each, self.knobs.shown_px), self.knobs.jpeg_quality) for each in (image, drawing)]
         height, width = image.shape[:2]
         result = PhotoResult(
             name=photo.name,
@@ -104,8 +103,7 @@ class PredictJob:
             doubt=doubt,
             uncertain=" ".join(filter(None, (why_in_doubt(doubt, cracks), ground.note))),
             corrected=drawn is not None,
-            thumbnail=pictures[0],
-            overlay=pictures[1],
+            thumbnail=_jpeg(shrunk(image, self.knobs.shown_px), self.knobs.jpeg_quality),
             georeference=ground.affine,
             crs=ground.crs,
         )
