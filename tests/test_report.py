@@ -123,7 +123,7 @@ def photo(
 ) -> PhotoResult:
     pixels = sum(each.pixels for each in cracks)
     shown = picture()
-    return PhotoResult(name, *size, tuple(cracks), pixels, doubt, uncertain, False, shown, shown, georeference, crs)
+    return PhotoResult(name, *size, tuple(cracks), pixels, doubt, uncertain, False, shown, georeference, crs)
 
 
 def page(
