@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -263,3 +265,48 @@ def test_nothing_is_written_among_the_photos(tiny: Path, luigi_run: Luigi) -> No
     before = of_folder("", folder)
     assert luigi_run("Predict", "--images", str(folder)).returncode == 0
     assert of_folder("", folder) == before
+
+
+def test_a_geotiff_leads_to_coordinates_that_are_right_to_a_pixel(tiny: Path, luigi_run: Luigi) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    photo = demo_photo(5, "test", 0, cracked=True)
+    height, width = photo.image_rgb.shape[:2]
+    folder = tiny / "flight"
+    folder.mkdir()
+    place = rasterio.Affine(0.02, 0.0, 500_000.0, 0.0, -0.02, 5_300_000.0)
+    about = {"driver": "GTiff", "width": width, "height": height, "count": 3, "dtype": "uint8", "crs": "EPSG:32632"}
+    with rasterio.open(folder / "deck.tif", "w", transform=place, **about) as file:
+        file.write(np.moveaxis(photo.image_rgb, 2, 0))
+    done = luigi_run("Predict", "--images", str(folder))
+    assert done.returncode == 0, done.stderr
+    there = results(tiny, "starter", "flight")
+    mask = cv2.imread(str(there / "masks" / "deck.png"), cv2.IMREAD_UNCHANGED) > 0
+    found = json.loads((there / "cracks.geojson").read_text())
+    assert found["crs"]["properties"]["name"].endswith("32632")
+    points = [point for each in found["features"] for line in each["geometry"]["coordinates"] for point in line]
+    cols, rows = np.array([~place @ point for point in points]).T - 0.5
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    assert len(points) > 50
+    assert near[np.rint(rows).astype(int), np.rint(cols).astype(int)].all()
+    row = read_rows(there / "cracks.csv")[0]
+    middle = (float(row["left"]) + float(row["right"])) / 2, (float(row["top"]) + float(row["bottom"])) / 2
+    assert (float(row["map_x"]), float(row["map_y"])) == pytest.approx(place @ middle, abs=1e-6)
+
+
+def test_photos_of_phones_are_read_where_their_reader_is_installed(tiny: Path, luigi_run: Luigi) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.register_heif_opener()
+    folder = tiny / "phone"
+    folder.mkdir()
+    Image.fromarray(demo_photo(5, "test", 0, cracked=True).image_rgb).save(folder / "IMG_1.HEIC", quality=95)
+    done = luigi_run("Predict", "--images", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert results(tiny, "starter", "phone", "masks", "IMG_1.png").is_file()
+
+
+def test_the_console_command_names_its_verbs() -> None:
+    from tests.conftest import ROOT, cold
+
+    done = cold([sys.executable, "-m", "tasks.questions.hairline", "--help"], dict(os.environ), ROOT)
+    assert done.returncode == 0
+    assert "hairline predict" in done.stdout and "ruler-sheet" in done.stdout

@@ -31,3 +31,7 @@ def main() -> None:
     sys.argv = ["luigi", "--module", "tasks", task, *words[1:]]
     start(sys.argv, NAMES)
     luigi.cmdline.luigi_run()
+
+
+if __name__ == "__main__":
+    main()
