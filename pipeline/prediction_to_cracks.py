@@ -13,7 +13,7 @@ from skimage.morphology import skeletonize
 
 from pipeline.knobs.measuring import MeasuringKnobs
 from pipeline.ops.centrelines import Chain, length_of, smoothed, tangents, way_to_the_end, without_spurs
-from pipeline.ops.crack_widths import Blur, Fits, best_blur, centred, fitted, profiles, running_median
+from pipeline.ops.crack_widths import Blur, Fits, best_blur, centred, fitted, is_one_valley, profiles, running_median
 from pipeline.ops.cracks import Along, Branch, Crack, Line, Reading
 from pipeline.ops.types import Grey, Map, Mask
 
@@ -65,10 +65,11 @@ def cracks_of(probability: Map, grey: Grey, knobs: MeasuringKnobs) -> tuple[Mask
     for number in range(1, count):
         here = order[starts[number - 1] : starts[number]]
         left, top, wide, high = (int(value) for value in stats[number, :4])
-        part = (slice(top, top + high), slice(left, left + wide))
-        mine = pieces[part] == number
-        skeleton = list(zip((rows[here] - top).tolist(), (cols[here] - left).tolist(), strict=True))
-        piece = _Piece(mine, _half_widths(mine), (left, top), grey, knobs)
+        corner = max(left - 1, 0), max(top - 1, 0)  # with what lies around it, or a straight piece would have no border
+        mine = pieces[corner[1] : top + high + 1, corner[0] : left + wide + 1] == number
+        skeleton = list(zip((rows[here] - corner[1]).tolist(), (cols[here] - corner[0]).tolist(), strict=True))
+        piece = _Piece(mine, _half_widths(mine), corner, (left, top, left + wide, top + high), grey, knobs)
+        part = slice(corner[1], top + high + 1), slice(corner[0], left + wide + 1)
         crack = piece.crack(skeleton, float(probability[part][mine].mean()))
         found += [crack] if crack else []
     return mask, sorted(found, key=lambda crack: (-crack.length, crack.box))
@@ -99,11 +100,12 @@ class _Read:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A connected piece of the mask in its box."""
+    """A connected piece of the mask, with a pixel around it where the photo has one."""
 
     mask: Mask
     half: npt.NDArray[np.float32]
-    corner: tuple[int, int]  # left, top
+    corner: tuple[int, int]  # left, top of these pixels
+    box: tuple[int, int, int, int]  # of the piece itself
     grey: Grey  # of the whole photo
     knobs: MeasuringKnobs
 
@@ -116,8 +118,6 @@ class _Piece:
         length = self._length(read, ways)
         if length < self.knobs.min_length_px:
             return None
-        left, top = self.corner
-        height, width = self.mask.shape
         return Crack(
             branches=tuple(Branch(each.line, each.widths, 2 * each.half) for each in read),
             length=length,
@@ -125,7 +125,7 @@ class _Piece:
             mask_width=float(np.median(np.concatenate([2 * each.half for each in read]))),
             measurable=_share(read),
             orientation_deg=_orientation([each.line for each in read]),
-            box=(left, top, left + width, top + height),
+            box=self.box,
             pixels=int(np.count_nonzero(self.mask)),
             probability=probability,
             at_border=any(cut for _, cut in ways),
@@ -140,10 +140,13 @@ class _Piece:
     def _ways(self, chain: Chain, line: Line) -> list[tuple[float, bool]]:
         """For each free end of a chain how much further the mask goes, and whether the photo's border cuts it there."""
         ways = []
+        tip = min(round(float(np.median(self._half_at(line)))), len(line) // 3)  # it may turn into a corner there
         for is_end, there in ((chain.ends[0], line[::-1]), (chain.ends[1], line)):
             if is_end and len(chain.pixels) > 1:
-                direction = tangents(there, 2 * self.knobs.smooth_points)[-1]
-                ways.append(self._further(there - np.array(self.corner, np.float32), direction))
+                inner = there[: len(there) - tip]
+                direction = tangents(inner, 2 * self.knobs.smooth_points + tip)[-1]
+                way, cut = self._further(inner - np.array(self.corner, np.float32), direction)
+                ways.append((way - length_of(there[len(inner) - 1 :]), cut))
         return ways
 
     def _length(self, read: Sequence[_Read], ways: Sequence[tuple[float, bool]]) -> float:
@@ -187,33 +190,27 @@ class _Piece:
         """Groups of one reach: which points, how far their dark lines lie beside the centreline, and their grey values
         with the dark lines in the middle; left out are points whose profile leaves the photo, or crosses another
         branch, or whose mask is too wide."""
-        along = tangents(line, self.knobs.smooth_points)
-        normals = np.stack([-along[:, 1], along[:, 0]], axis=1)
         reach = np.ceil((self.knobs.reach * half + self.knobs.reach_px) / _GROUP_PX).astype(int) * _GROUP_PX
-        found = []
         alone = alone & (half <= self.knobs.widest_px / 2)
-        for px in np.unique(reach[alone]):
-            here = np.flatnonzero((reach == px) & alone)
-            first = profiles(self.grey, line[here], normals[here], int(px), 1)
-            within = float(np.median(half[here])) + 1
-            shift = running_median(centred(first, within).astype(np.float32), 2 * self.knobs.smooth_points + 1)
-            middle = line[here] + shift[:, np.newaxis] * normals[here]
-            values = profiles(self.grey, middle, normals[here], int(px), self.knobs.average_points)
+        groups = [(int(px), np.flatnonzero((reach == px) & alone)) for px in np.unique(reach[alone])]
+        across, shift = _normals(line, half, self.knobs.smooth_points), np.zeros(len(line), np.float32)
+        for px, here in groups:
+            beside = centred(profiles(self.grey, line[here], across[here], px, 1), float(np.median(half[here])) + 1)
+            shift[here] = running_median(beside.astype(np.float32), 2 * self.knobs.smooth_points + 1)
+        middle = line + shift[:, np.newaxis] * across
+        across = _normals(middle, half, self.knobs.smooth_points)  # the crack is straighter than its mask
+        found = []
+        for px, here in groups:
+            values = profiles(self.grey, middle[here], across[here], px, self.knobs.average_points)
             whole = np.isfinite(values).all(axis=1)
-            found.append((here[whole], shift[whole], values[whole]))
+            found.append((here[whole], shift[here[whole]], values[whole]))
         return found
 
-    def _fit(
-        self,
-        line: Line,
-        half: Along,
-        groups: Sequence[_Group],
-        blur: Blur,
-    ) -> _Read:
+    def _fit(self, line: Line, half: Along, groups: Sequence[_Group], blur: Blur) -> _Read:
         widths, errors, shifts = (np.full(len(line), np.nan, np.float32) for _ in range(3))
         for here, shift, values in groups:
             fits = fitted(values, blur.px)
-            good = _readable(fits, values, self.knobs)
+            good = _readable(fits, values, self.knobs) & is_one_valley(values, fits, blur.px)
             widths[here[good]], errors[here[good]] = fits.widths[good], fits.errors[good]
             shifts[here[good]] = shift[good]
         return _Read(line, half, shifts, widths, errors)
@@ -253,6 +250,12 @@ def _reading(value: float, error: float, lift: float, blur: Blur, knobs: Measuri
     """Errors that do not know of each other add as squares; what no profile tells comes on top."""
     reach = knobs.sure * float(np.hypot(error, knobs.unsure_px))
     return Reading(value, max(value - reach - lift * error - blur.less, 0.0), value + reach + blur.more)
+
+
+def _normals(line: Line, half: Along, points: int) -> Line:
+    """From neighbours that are the further away the wider the mask is, for wide masks are more ragged."""
+    along = tangents(line, points + np.rint(half).astype(np.intp))
+    return np.stack([-along[:, 1], along[:, 0]], axis=1)
 
 
 def _lift(places: float) -> float:

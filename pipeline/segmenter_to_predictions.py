@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +11,10 @@ import torch
 from torch import nn
 
 from pipeline.knobs import PredictionsKnobs
-from pipeline.learning.training import evaluating, laid_out, to_batch
+from pipeline.learning.training import autocast, evaluating, laid_out, to_batch
 from pipeline.ops.coarse_maps import resize_image, resize_linear
 from pipeline.ops.types import ImageRGB, Map
-from pipeline.ops.windows import pad_to_multiple, tiles
+from pipeline.ops.windows import Area, pad_to_multiple, tiles
 
 MIRRORED = tuple((slice(None, None, down), slice(None, None, right)) for down in (1, -1) for right in (1, -1))
 GRID_PX = 32  # all networks shrink by at most this: tiles that start on it see the same cells as the whole image
@@ -71,19 +72,27 @@ def predict_lean(
     *,
     device: torch.device,
     told: Callable[[int, int], None] = lambda done, total: None,
+    side_by_side: int = 1,
 ) -> npt.NDArray[np.uint8]:
     """What `predict` says with 8 bits at the photo's own size, to the bit, in little more memory than the photo and its
-    answer: a tile becomes whole numbers at once. `told` hears after each tile how many of how many are done."""
+    answer: a tile becomes whole numbers at once. `told` hears after each tile how many of how many are done; so many
+    tiles are computed side by side, each by one thread, which changes no bit."""
     height, width = image_rgb.shape[:2]
     if height * width <= knobs.max_pixels:
         return _whole_numbers(_forward(model, np.ascontiguousarray(image_rgb), knobs, device))
     ragged = height % GRID_PX or width % GRID_PX
     padded = pad_to_multiple(image_rgb, GRID_PX) if ragged else image_rgb
     stitched = np.empty(padded.shape[:2], np.uint8)
-    total = sum(1 for _ in tiles(stitched.shape, knobs.tile_px, knobs.overlap_px, GRID_PX))
-    for number, (target, logits) in enumerate(_by_tiles(model, padded, knobs, device), start=1):
-        stitched[target] = _whole_numbers(logits)
-        told(number, total)
+    places = list(tiles(stitched.shape, knobs.tile_px, knobs.overlap_px, GRID_PX))
+
+    def answer(place: tuple[Area, Area, Area]) -> npt.NDArray[np.uint8]:
+        tile, inside, _ = place
+        return _whole_numbers(_asked(model, np.ascontiguousarray(padded[tile]), knobs, device)[inside])
+
+    with evaluating(model, device, knobs.precision), ThreadPoolExecutor(side_by_side) as pool:
+        for number, ((_, _, target), part) in enumerate(zip(places, pool.map(answer, places), strict=True), start=1):
+            stitched[target] = part
+            told(number, len(places))
     return stitched[:height, :width]
 
 
@@ -101,6 +110,12 @@ def _by_tiles(
 
 def _forward(model: nn.Module, image_rgb: ImageRGB, knobs: PredictionsKnobs, device: torch.device) -> Map:
     with evaluating(model, device, knobs.precision):
+        return _asked(model, image_rgb, knobs, device)
+
+
+def _asked(model: nn.Module, image_rgb: ImageRGB, knobs: PredictionsKnobs, device: torch.device) -> Map:
+    """While somebody sees to it that the model is evaluating; a thread keeps its own mind about gradients."""
+    with torch.no_grad(), autocast(device, knobs.precision):
         logits = model(laid_out(to_batch(image_rgb[np.newaxis], device), knobs.precision))["logits"]
     found: Map = logits[0, 0].float().cpu().numpy()
     return found

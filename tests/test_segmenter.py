@@ -16,7 +16,7 @@ from pipeline.learning.augmentation import turn
 from pipeline.learning.cutting import OnHost
 from pipeline.learning.losses import segmenter_loss
 from pipeline.learning.training import Epoch, seeded
-from pipeline.segmenter_to_predictions import as_probability, logits_of, predict
+from pipeline.segmenter_to_predictions import as_probability, logits_of, predict, predict_lean
 from tests.knob_values import SEGMENTER
 from tests.networks import built
 
@@ -226,3 +226,21 @@ def test_a_prediction_at_twice_the_size_comes_back_at_the_size_of_the_image() ->
 @pytest.mark.parametrize(("dtype", "top"), [(np.uint8, 255), (np.uint16, 65535)])
 def test_whole_numbers_stand_for_probabilities(dtype: Any, top: int) -> None:
     assert as_probability(np.array([[0, top]], dtype)).tolist() == [[0.0, 1.0]]
+
+
+def test_the_lean_prediction_is_the_plain_one_to_the_bit_whole_in_tiles_and_side_by_side() -> None:
+    model = built("unet").eval()
+    image = np.random.default_rng(3).integers(0, 256, (150, 210, 3), dtype=np.uint8)
+    told: list[tuple[int, int]] = []
+    for knobs in (PREDICTIONS, replace(PREDICTIONS, max_pixels=1, tile_px=96, overlap_px=32)):
+        plain = predict(model, image, knobs, device=CPU)
+        assert np.array_equal(predict_lean(model, image, knobs, device=CPU), plain)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        alone = predict(model, image, knobs, device=CPU)
+        beside = predict_lean(
+            model, image, knobs, device=CPU, side_by_side=3, told=lambda done, total: told.append((done, total))
+        )
+        torch.set_num_threads(threads)
+        assert np.array_equal(beside, alone)
+    assert told == [(number, 6) for number in range(1, 7)]

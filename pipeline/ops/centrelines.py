@@ -125,8 +125,9 @@ def length_of(line: npt.NDArray[np.floating]) -> float:
     return float(np.hypot(*np.diff(line.astype(np.float64), axis=0).T).sum())
 
 
-def tangents(line: Line, points: int) -> Line:
-    """The unit vector along the line at each point, from neighbours so many points before and after."""
+def tangents(line: Line, points: int | npt.NDArray[np.intp]) -> Line:
+    """The unit vector along the line at each point, from neighbours so many points before and after, maybe other
+    numbers at other points."""
     last = len(line) - 1
     index = np.arange(len(line))
     steps = line[np.minimum(index + points, last)] - line[np.maximum(index - points, 0)]

@@ -8,6 +8,7 @@ background, leaves the smallest squares; how fast these grow beside it is how we
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,21 +44,30 @@ def profiles(grey: Grey, line: Line, normals: Line, reach_px: int, average_point
 def _remapped(part: npt.NDArray[np.float32], x: Line, y: Line, rows: int = 8192) -> npt.NDArray[np.float32]:
     """In pieces: the library takes maps of at most 32,767 rows."""
     pieces = [
-        cv2.remap(part, x[start : start + rows], y[start : start + rows], cv2.INTER_CUBIC, None, cv2.BORDER_REPLICATE)
+        cv2.remap(
+            part, x[start : start + rows], y[start : start + rows], cv2.INTER_LANCZOS4, None, cv2.BORDER_REPLICATE
+        )
         for start in range(0, len(x), rows)
     ]
     return np.asarray(np.concatenate(pieces), np.float32)
 
 
 def _averaged(found: Floats, points: int) -> Floats:
-    """Means over neighbouring rows, fewer at the ends."""
+    """Means over neighbouring rows, of what is known of them; nan stays nan, and spoils no neighbour."""
     half = min(points // 2, len(found) - 1)
     if half < 1:
         return found
-    padded = np.pad(found, ((half, half), (0, 0)), mode="edge")
-    sums = np.cumsum(np.concatenate([np.zeros((1, found.shape[1])), padded]), axis=0)
-    mean: Floats = (sums[2 * half + 1 :] - sums[: -2 * half - 1]) / (2 * half + 1)
+    known = np.isfinite(found)
+    sums, counts = (_window_sums(values, half) for values in (np.where(known, found, 0.0), known.astype(np.float64)))
+    mean: Floats = np.where(known, sums / np.maximum(counts, 1), np.nan)
     return mean
+
+
+def _window_sums(values: Floats, half: int) -> Floats:
+    padded = np.pad(values, ((half + 1, half), (0, 0)))
+    sums = np.cumsum(padded, axis=0)
+    found: Floats = sums[2 * half + 1 :] - sums[: -2 * half - 1]
+    return found
 
 
 def centred(found: Floats, within_px: float) -> Floats:
@@ -104,19 +114,24 @@ def line_shape(offsets: Floats, width: float, blur: float) -> Floats:
     return shape
 
 
+@functools.lru_cache(maxsize=512)
+def _tried(samples: int, blur: float) -> tuple[Floats, Floats, Floats, Floats]:
+    """Lines of all widths, a background that slopes, the lines without it, and their squares."""
+    offsets: Floats = np.asarray((np.arange(samples) - (samples - 1) / 2) * STEP_PX, np.float64)
+    shapes = np.stack([line_shape(offsets, width, blur) for width in tried_widths(offsets[-1])])
+    basis = np.linalg.qr(np.stack([np.ones_like(offsets), offsets]).T)[0].T
+    bumps = shapes - (shapes @ basis.T) @ basis
+    return shapes, basis, bumps, np.maximum((bumps**2).sum(axis=1), 1e-12)
+
+
 def fitted(found: Floats, blur: float) -> Fits:
     """Of profiles without nan."""
-    offsets = _offsets(found)
-    widths = tried_widths(offsets[-1])
-    shapes = np.stack([line_shape(offsets, width, blur) for width in widths])
-    flat = np.stack([np.ones_like(offsets), offsets])
-    basis = np.linalg.qr(flat.T)[0].T
+    shapes, basis, bumps, norms = _tried(found.shape[1], blur)
     level = found - (found @ basis.T) @ basis
-    bumps = shapes - (shapes @ basis.T) @ basis
-    norms = np.maximum((bumps**2).sum(axis=1), 1e-12)
     products = level @ bumps.T  # N×W
     total = np.maximum((level**2).sum(axis=1), 1e-12)
     gain = np.where(products < 0, products**2 / norms, 0.0)  # squares that a dark line of each width takes away
+    gain = np.where(_darker_than_black(found, shapes, -products / norms), 0.0, gain)
     best = gain.argmax(axis=1)
     rows = np.arange(len(found))
     residual = np.maximum(total - gain[rows, best], 1e-12)
@@ -125,6 +140,31 @@ def fitted(found: Floats, blur: float) -> Fits:
     error = np.sqrt(residual / freedom / np.maximum(curvature, 1e-12)) * np.exp(log_width)
     depth = -products[rows, best] / norms[best]
     return Fits(np.exp(log_width), error, depth, gain[rows, best] / total, residual)
+
+
+def is_one_valley(found: Floats, fits: Fits, blur: float) -> npt.NDArray[np.bool_]:
+    """Whether a profile is dark all over its middle and light on both sides, seen from half height: two cracks side by
+    side are light between them, and a shadow's edge is light on one side only."""
+    away = np.abs(_offsets(found)) - np.zeros((len(found), 1))
+    wide = fits.widths[:, np.newaxis]
+    left = np.arange(found.shape[1]) < found.shape[1] // 2
+    beside = away > wide / 2 + blur
+    parts = (beside & left, beside & ~left)
+    sides = [np.where(part, found, 0).sum(axis=1) / np.maximum(part.sum(axis=1), 1) for part in parts]
+    seen = fits.depths * erf(fits.widths / 2 / (np.sqrt(2.0) * blur))
+    core = np.where(away <= wide / 4, found, -np.inf).max(axis=1)
+    ground = np.mean(sides, axis=0)
+    dark = ground - seen
+    good: npt.NDArray[np.bool_] = (core < ground - seen / 2) & (np.min(sides, axis=0) > dark + seen / 2)
+    return good
+
+
+def _darker_than_black(found: Floats, shapes: Floats, depths: Floats) -> npt.NDArray[np.bool_]:
+    """Which widths are too narrow to be true: N×W. A thin line takes as much light as a wide one only if it is deeper,
+    and nothing is deeper than its ground is light."""
+    covered = shapes.mean(axis=1)
+    beyond: npt.NDArray[np.bool_] = depths * (1 - covered) > found.mean(axis=1, keepdims=True)
+    return beyond
 
 
 def _vertex(gain: Floats, best: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
@@ -170,9 +210,11 @@ def best_blur(groups: Sequence[Floats], blurs: Sequence[float], together: int, s
     fits = [[fitted(group, blur) for group in means] for blur in blurs]
     left = np.array([sum(float(fit.left.sum()) for fit in each) for each in fits])
     medians = np.array([float(np.median(np.concatenate([fit.widths for fit in each]))) for each in fits])
-    best = int(np.argmin(left))
     samples = sum(group.size for group in means) * STEP_PX
-    as_good = left <= left[best] * (1 + sure**2 / samples)
+    ratio = left / left.min()
+    weight = np.exp(-samples / 2 * (ratio - 1))  # how likely each is, from the squares that it leaves
+    best = int(np.argmin(np.abs(medians - (weight * medians).sum() / weight.sum())))
+    as_good = ratio <= 1 + sure**2 / samples
     alike = np.abs(np.log(np.array(blurs) / blurs[best])) <= np.log1p(blur_error) + 1e-9
     near = medians[as_good | alike]
     return Blur(blurs[best], float(medians[best] - near.min()), float(near.max() - medians[best]))

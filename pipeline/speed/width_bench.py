@@ -43,7 +43,7 @@ def cases(knobs: MeasuringKnobs, seed: int, count: int, widths: Sequence[float] 
             branches = _branches(shape, rng)
             truth = drawn(branches, width, _SIZE_HW, light, rng)
             seen = truth if width > _SEEN_PX else drawn(branches, _SEEN_PX, _SIZE_HW, light, rng)  # a mask has pixels
-            said = as_networks_draw(seen.mask, rng.uniform(0.5, 4.0), rng)
+            said = as_networks_draw(seen.mask, rng.uniform(0.0, 4.0), rng)
             _, found = cracks_of(said, truth.grey, knobs)
             yield Case(truth, shape, found[0] if found else None)
 
@@ -58,6 +58,11 @@ def _branches(shape: str, rng: np.random.Generator) -> list[Points]:
         return [polyline(np.stack([np.array(middle), end])) for end in ends]
     bend = rng.uniform(4, 12) if shape == "curved" else 0.0
     return [curve(middle, 190, angle, bend, rng.uniform(0.7, 1.6))]
+
+
+def bench(knobs: MeasuringKnobs, seed: int, cases_a_width: int, widths: Sequence[float] = WIDTHS_PX) -> list[Row]:
+    """A row for each width, as `table` has it."""
+    return table(list(cases(knobs, seed, cases_a_width, widths)))
 
 
 def table(found: Sequence[Case]) -> list[Row]:

@@ -50,29 +50,31 @@ class PredictJob:
 
     def open(self, place: Place) -> Callable[[Asked], str]:
         """What it returns is why a photo could not be read; "" for one that was."""
-        return self.opened(place, lambda done, total: None)
+        return self.opened(place, lambda done, total: None, side_by_side=1)
 
-    def opened(self, place: Place, told: Told) -> Callable[[Asked], str]:
+    def opened(self, place: Place, told: Told, *, side_by_side: int) -> Callable[[Asked], str]:
+        """With so many tiles of a large photo at once."""
         device = place.torch_device()
         model = self.network.trained.model().to(device)
 
         def work(asked: Asked) -> str:
             try:
-                self._one(asked, model, device, told)
+                self._one(asked, model, device, told, side_by_side)
             except photo_decoding.RefusedError as error:
                 return str(error)
             return ""
 
         return work
 
-    def _one(self, asked: Asked, model: nn.Module, device: torch.device, told: Told) -> None:
+    def _one(self, asked: Asked, model: nn.Module, device: torch.device, told: Told, side_by_side: int) -> None:
         from pipeline.segmenter_to_predictions import as_probability, predict_lean
 
         photo = asked.photo
         rules = replace(self.rules, max_pixels=self.knobs.max_pixels)
         image = photo_decoding.load_image(photo.path, rules)
         drawn = self.corrections.mask_of(photo.name, image.shape[:2], rules)
-        probability = as_probability(predict_lean(model, image, self.predictions, device=device, told=told))
+        said = predict_lean(model, image, self.predictions, device=device, told=told, side_by_side=side_by_side)
+        probability = as_probability(said)
         result, mask, overlay = self._result(photo, image, probability, drawn)
         for path in (self.folder.mask(photo.stem), self.folder.overlay(photo.stem)):
             path.parent.mkdir(parents=True, exist_ok=True)

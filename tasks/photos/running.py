@@ -11,7 +11,7 @@ from tasks.core import console, files
 from tasks.core.cache import canonical
 from tasks.core.errors import StageError
 from tasks.core.files import Row
-from tasks.core.workers import place_of, workers_of
+from tasks.core.workers import Place, place_of, workers_of
 from tasks.photos import parts
 from tasks.photos.photo_folder import PhotoFolder
 from tasks.photos.predicting import Asked, PredictJob
@@ -61,7 +61,9 @@ class Run:
         refused: dict[str, str] = {}
         if len(asked) == 1:
             with console.Progress("Predict", "tiles") as progress:
-                why = self.job.opened(place_of(self.execution).enter(), progress)(asked[0])
+                place = place_of(self.execution)
+                alone = Place(place.device, threads=1).enter()
+                why = self.job.opened(alone, progress, side_by_side=place.threads)(asked[0])
             return {asked[0].photo.name: why} if why else {}
         with console.Progress("Predict", "photos") as progress:
             for number, why in enumerate(workers_of(self.execution, networks=True).map(self.job, asked), start=1):

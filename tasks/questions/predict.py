@@ -30,6 +30,7 @@ from tasks.reports.forecast import forecast_lines
 from tasks.segmenter import SEGMENTER, Segmenter
 from tasks.supervision import SUPERVISIONS
 
+MEANING = 1  # raised when the same settings measure something else, so that nothing old is taken for new
 RECIPE = "photos"  # where no data set names one
 
 
@@ -113,7 +114,9 @@ class Predict(Question):
             raise SettingsError(f"--name {name!r}; allowed: the name of a folder, without / and not beginning with .")
         shown = {name: value for name, value in as_dict(self.knobs).items() if name not in ("geojson", "coco")}
         numbers = {"Predict": shown, "Measuring": as_dict(self.measuring), "Predictions": as_dict(self.predictions)}
-        return results_folder(self.owner(), name, {**network.identity(), "photos": str(place), "knobs": numbers})
+        return results_folder(
+            self.owner(), name, {**network.identity(), "meaning": MEANING, "photos": str(place), "knobs": numbers}
+        )
 
 
 def asked_stage(experiment: Experiment, labels: str = "", segmenter: str = "") -> Segmenter:
