@@ -310,3 +310,7 @@ def test_the_console_command_names_its_verbs() -> None:
     done = cold([sys.executable, "-m", "tasks.questions.hairline", "--help"], dict(os.environ), ROOT)
     assert done.returncode == 0
     assert "hairline predict" in done.stdout and "ruler-sheet" in done.stdout
+    told = cold([sys.executable, "-m", "tasks.questions.hairline", "predict", "--help"], dict(os.environ), ROOT)
+    assert "--mm-per-px" in told.stdout and "a folder of photos, or one photo" in told.stdout
+    slip = cold([sys.executable, "-m", "tasks.questions.hairline", "predikt"], dict(os.environ), ROOT)
+    assert slip.returncode == 2 and "did you mean predict?" in slip.stderr

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import sys
+import textwrap
+
+from luigi.task_register import Register
+
+from tasks.core.errors import HairlineError, one_of
 
 _VERBS = {
     "start": "look at a folder of photos and write its settings file",
@@ -13,6 +18,7 @@ _VERBS = {
     "ruler-sheet": "a page of lines of known width to print and photograph",
     "plan": "what would run, and why; runs nothing",
 }
+_WIDE, _NAME_CELLS = 100, 26
 
 
 def main() -> None:
@@ -25,12 +31,31 @@ def main() -> None:
     import luigi.cmdline
 
     from tasks import NAMES
-    from tasks.questions.start import start
+    from tasks.questions.start import SLIP, start
 
+    try:
+        one_of(words[0], _VERBS, "verb")
+    except HairlineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(SLIP) from None
     task = "".join(part.capitalize() for part in words[0].split("-"))
+    if "--help" in words or "-h" in words:
+        print(_help(words[0], task))
+        return
     sys.argv = ["luigi", "--module", "tasks", task, *words[1:]]
     start(sys.argv, NAMES)
     luigi.cmdline.luigi_run()
+
+
+def _help(verb: str, task: str) -> str:
+    """Its own options; those of every stage have its name in front and are in configs/recipes/paper.toml."""
+    lines = [f"hairline {verb}: {_VERBS[verb]}", ""]
+    for name, parameter in sorted(Register.get_task_cls(task).get_params(), key=lambda pair: pair[0]):
+        option = f"  --{name.replace('_', '-')}"
+        told = textwrap.wrap(parameter.description or "", _WIDE - _NAME_CELLS) or [""]
+        lines.append(f"{option:<{_NAME_CELLS}} {told[0]}")
+        lines += [f"{'':<{_NAME_CELLS}} {line}" for line in told[1:]]
+    return "\n".join([*lines, "", "  and --Stage-knob VALUE for every number in configs/recipes/paper.toml"])
 
 
 if __name__ == "__main__":
