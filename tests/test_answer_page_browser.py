@@ -364,6 +364,7 @@ HARD_TO_READ = """() => {
 
 def assert_fits(one: Tab) -> None:
     """Nothing beside the screen, no button below a thumb's size, all words with a contrast of 4.5 or more."""
+    one.page.evaluate("document.getAnimations().forEach((one) => { try { one.finish(); } catch { /* endless */ } })")
     assert one.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert one.page.evaluate(BESIDE_THE_SCREEN) == []
     assert one.page.evaluate(HARD_TO_READ) == []
