@@ -91,6 +91,8 @@ class Export(Question):
             )
         path = folder / f"{self.dataset}.onnx"
         files.write_bytes(path, content)
+        fixed = to_onnx(model, metadata, tile_px=knobs.tile_px, any_size=False)  # Deepness loads no file of any size
+        files.write_bytes(folder / f"{self.dataset}-deepness.onnx", fixed)
         print(f"{path}  {path.stat().st_size:,} bytes, {told.in_words()}", flush=True)
 
 
