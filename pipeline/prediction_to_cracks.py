@@ -25,8 +25,8 @@ _LIFT_P95 = 1.645  # standard deviations
 _MAD = 1.4826  # a standard deviation, in median distances from the median
 
 
-# of one reach: which points of a line, how far their dark lines lie beside it, their grey values
-_Group: TypeAlias = tuple[npt.NDArray[np.intp], Along, npt.NDArray[np.float64]]
+# of one reach: which points of a line, and the grey values across them
+_Group: TypeAlias = tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]
 
 
 def mask_of(probability: Map, knobs: MeasuringKnobs) -> Mask:
@@ -93,7 +93,6 @@ class _Read:
 
     line: Line
     half: Along
-    shifts: Along  # of the crack from the line, along the normals
     widths: Along
     errors: Along
 
@@ -175,7 +174,7 @@ class _Piece:
             self._profiles(line, half, _alone(chain, line, half))
             for chain, line, half in zip(chains, lines, halves, strict=True)
         ]
-        groups = [values for each in prepared for _, _, values in each]
+        groups = [values for each in prepared for _, values in each]
         blur = best_blur(groups, self.knobs.blurs_px, self.knobs.blur_points, self.knobs.sure, self.knobs.blur_error)
         read = [self._fit(line, half, mine, blur) for line, half, mine in zip(lines, halves, prepared, strict=True)]
         return read, blur
@@ -187,9 +186,8 @@ class _Piece:
         return half
 
     def _profiles(self, line: Line, half: Along, alone: npt.NDArray[np.bool_]) -> list[_Group]:
-        """Groups of one reach: which points, how far their dark lines lie beside the centreline, and their grey values
-        with the dark lines in the middle; left out are points whose profile leaves the photo, or crosses another
-        branch, or whose mask is too wide."""
+        """Groups of one reach, with the dark lines in the middle of the grey values; left out are points whose profile
+        leaves the photo, or crosses another branch, or whose mask is too wide."""
         reach = np.ceil((self.knobs.reach * half + self.knobs.reach_px) / _GROUP_PX).astype(int) * _GROUP_PX
         alone = alone & (half <= self.knobs.widest_px / 2)
         groups = [(int(px), np.flatnonzero((reach == px) & alone)) for px in np.unique(reach[alone])]
@@ -203,17 +201,16 @@ class _Piece:
         for px, here in groups:
             values = profiles(self.grey, middle[here], across[here], px, self.knobs.average_points)
             whole = np.isfinite(values).all(axis=1)
-            found.append((here[whole], shift[here[whole]], values[whole]))
+            found.append((here[whole], values[whole]))
         return found
 
     def _fit(self, line: Line, half: Along, groups: Sequence[_Group], blur: Blur) -> _Read:
-        widths, errors, shifts = (np.full(len(line), np.nan, np.float32) for _ in range(3))
-        for here, shift, values in groups:
+        widths, errors = (np.full(len(line), np.nan, np.float32) for _ in range(2))
+        for here, values in groups:
             fits = fitted(values, blur.px)
             good = _readable(fits, values, self.knobs) & is_one_valley(values, fits, blur.px)
             widths[here[good]], errors[here[good]] = fits.widths[good], fits.errors[good]
-            shifts[here[good]] = shift[good]
-        return _Read(line, half, shifts, widths, errors)
+        return _Read(line, half, widths, errors)
 
 
 def _readable(fits: Fits, values: npt.NDArray[np.float64], knobs: MeasuringKnobs) -> npt.NDArray[np.bool_]:

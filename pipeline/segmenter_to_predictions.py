@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -60,8 +60,8 @@ def logits_of(model: nn.Module, image_rgb: ImageRGB, knobs: PredictionsKnobs, *,
         return _forward(model, image_rgb, knobs, device)
     padded = pad_to_multiple(image_rgb, GRID_PX)
     stitched = np.empty(padded.shape[:2], np.float32)
-    for target, logits in _by_tiles(model, padded, knobs, device):
-        stitched[target] = logits
+    for tile, inside, target in tiles(stitched.shape, knobs.tile_px, knobs.overlap_px, GRID_PX):
+        stitched[target] = _forward(model, np.ascontiguousarray(padded[tile]), knobs, device)[inside]
     return stitched[:height, :width]
 
 
@@ -98,14 +98,6 @@ def predict_lean(
 
 def _whole_numbers(logits: Map) -> npt.NDArray[np.uint8]:
     return np.rint(sigmoid(np.ascontiguousarray(logits)) * 255).astype(np.uint8)
-
-
-def _by_tiles(
-    model: nn.Module, padded: ImageRGB, knobs: PredictionsKnobs, device: torch.device
-) -> Iterator[tuple[tuple[slice, slice], Map]]:
-    """(place, logits) of the part of each tile that counts."""
-    for tile, inside, target in tiles(padded.shape, knobs.tile_px, knobs.overlap_px, GRID_PX):
-        yield target, _forward(model, np.ascontiguousarray(padded[tile]), knobs, device)[inside]
 
 
 def _forward(model: nn.Module, image_rgb: ImageRGB, knobs: PredictionsKnobs, device: torch.device) -> Map:

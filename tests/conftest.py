@@ -19,6 +19,8 @@ import pytest
 from tests.warm import Warm
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from tasks.core.stage import AnyStage
 
 StageT = TypeVar("StageT", bound="AnyStage")
@@ -207,6 +209,19 @@ def finished(undisturbed: Path, tiny: Path) -> Path:
     """A copy of the undisturbed workplace, for a test of its own."""
     shutil.copytree(undisturbed / "outputs", tiny / "outputs")
     return tiny
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real one, which draws the pages for nobody to see."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("needs a chromium on the PATH")
+    with sync_api.sync_playwright() as playwright:
+        found: Browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 def rename_data(workplace: Path, name: str) -> Path:

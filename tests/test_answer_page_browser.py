@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +22,6 @@ from tests.test_answer_page import Served, served
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a chromium on the PATH")
 WIDE, NARROW = (1280, 800), (390, 844)
 NASTY = "<img src=x onerror=alert(1)>.jpg"
 SHOTS = os.environ.get("HAIRLINE_SCREENSHOTS", "")  # a folder to look at
@@ -69,14 +65,6 @@ def tiles() -> list[Asked]:
         )
         for place, (left, top) in enumerate(corners)
     ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @dataclass

@@ -13,13 +13,13 @@ class MeasuringKnobs:
     threshold: Share  # of the probability: a pixel above or at it is crack
     min_pixels: Count  # smaller pieces of a mask are no cracks
     hole_px: Count  # holes in a mask of at most so many pixels are crack as well
-    min_length_px: Amount  # nor are shorter ones
+    min_length_px: Amount  # nor are pieces that are shorter
     spur: Amount  # a side branch shorter than so many times the mask's width where it begins is none
     smooth_points: Positive  # of a centreline, averaged, so that steps of pixels do not count as length
     average_points: Positive  # neighbours whose grey profiles are averaged before a width is read
     reach: Amount  # a profile reaches so many times the mask's half width to either side,
     reach_px: Amount  # and so many pixels further, to see what lies around the crack
-    widest_px: Annotated[float, Range(1.0, 10_000.0)]  # half a mask that is wider is not measured in its profile
+    widest_px: Annotated[float, Range(1.0, 10_000.0)]  # where a mask is wider, no profile is read
     least_contrast: Amount  # grey values between crack and surroundings, below which nothing is read
     least_fit: Share  # of a profile's variation, that a crack must explain for its width to be read
     blur_points: Positive  # neighbours whose profiles are averaged to find out how blurred the photo is

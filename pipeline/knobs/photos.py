@@ -14,7 +14,6 @@ class AnswerKnobs:
     tile_px: Side  # larger ones tile by tile
     tiles: Positive  # of a photo, those that are most in doubt
     look_px: Positive  # of a photo, that the network looks at to find out what to ask first; larger ones are shrunk
-    shown_px: Side  # the longer side of what the page shows
     port: Annotated[int, Range(0, 65_535)]  # 0: any that is free
 
 

@@ -46,7 +46,3 @@ def tile_of(text: str) -> Tile | None:
         return None
     left, top, right, bottom = map(int, text.split())
     return left, top, right, bottom
-
-
-def text_of(tile: Tile | None) -> str:
-    return " ".join(map(str, tile)) if tile else ""

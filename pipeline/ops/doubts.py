@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.ops.cracks import Crack
 from pipeline.ops.types import Map
 
-_DOUBTFUL = 0.5  # from here on it is said
+DOUBTFUL = 0.5  # from here on it is said
 _HALF = 0.5  # of a length
 
 
@@ -20,9 +20,9 @@ def answer_of(probability: Map, pool_px: int) -> float:
     return float(np.partition(flat, flat.size - count)[flat.size - count :].mean())
 
 
-def doubt_of(probability: Map, pool_px: int) -> float:
-    """0: sure, of a crack or of none; 1: it might as well toss a coin."""
-    return 1 - abs(2 * answer_of(probability, pool_px) - 1)
+def doubt_of(answer: float) -> float:
+    """Of a probability. 0: sure, of a crack or of none; 1: it might as well toss a coin."""
+    return 1 - abs(2 * answer - 1)
 
 
 def why_in_doubt(doubt: float, cracks: Sequence[Crack]) -> str:
@@ -31,7 +31,7 @@ def why_in_doubt(doubt: float, cracks: Sequence[Crack]) -> str:
     unread = sum((1 - crack.measurable) * crack.length for crack in cracks)
     cut = sum(crack.at_border for crack in cracks)
     told = [
-        "The network is not sure whether there is a crack at all." if doubt > _DOUBTFUL else "",
+        "The network is not sure whether there is a crack at all." if doubt > DOUBTFUL else "",
         f"The width of {unread / length:.0%} of the length is not measurable."
         if length and unread > _HALF * length
         else "",

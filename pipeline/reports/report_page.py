@@ -15,6 +15,7 @@ import numpy as np
 from markupsafe import Markup
 
 from pipeline.ops.cracks import Crack, Reading
+from pipeline.ops.doubts import DOUBTFUL
 from pipeline.reports.crack_tables import (
     PhotoResult,
     Scale,
@@ -26,7 +27,6 @@ from pipeline.reports.crack_tables import (
 )
 
 MARKS = {"approve": "approve", "reject": "reject", "correct": "correct later"}  # kept in review.json → on the page
-DOUBTFUL = 0.5  # from here on the page says so
 _LISTED = 4  # cracks on a photo's card; the others are in the table
 _ROWS = 2000  # of the table, so that a browser stays quick
 _PAGE_BYTES, _CARD_BYTES, _ROW_BYTES = 60_000, 4_500, 1_500  # at most, without names and pictures

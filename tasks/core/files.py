@@ -171,6 +171,15 @@ def write_png(path: Path, image: NDArray[np.generic]) -> None:
     write_bytes(path, encoded.tobytes())
 
 
+def jpeg(image: NDArray[np.uint8], quality: int) -> bytes:
+    """Of uint8 H×W×3 RGB."""
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
 def read_png(path: Path) -> Pixels:
     """A grey PNG of our own, as uint8 or uint16 H×W."""
     import cv2

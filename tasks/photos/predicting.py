@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -73,27 +72,29 @@ class PredictJob:
         rules = replace(self.rules, max_pixels=self.knobs.max_pixels)
         image = photo_decoding.load_image(photo.path, rules)
         drawn = self.corrections.mask_of(photo.name, image.shape[:2], rules)
-        said = predict_lean(model, image, self.predictions, device=device, told=told, side_by_side=side_by_side)
-        probability = as_probability(said)
-        result, mask, overlay = self._result(photo, image, probability, drawn)
+        if drawn is None:
+            said = predict_lean(model, image, self.predictions, device=device, told=told, side_by_side=side_by_side)
+            probability = as_probability(said)
+        else:
+            probability = drawn.astype(np.float32)
+        result, mask, overlay = self._result(photo, image, probability, corrected=drawn is not None)
         for path in (self.folder.mask(photo.stem), self.folder.overlay(photo.stem)):
             path.parent.mkdir(parents=True, exist_ok=True)
         files.write_png(self.folder.mask(photo.stem), mask)
-        files.write_bytes(self.folder.overlay(photo.stem), _jpeg(overlay, self.knobs.jpeg_quality))
+        files.write_bytes(self.folder.overlay(photo.stem), files.jpeg(overlay, self.knobs.jpeg_quality))
         parts.write(self.folder, photo.stem, asked.made_from, result)
 
     def _result(
-        self, photo: FoundPhoto, image: ImageRGB, probability: Map, drawn: Mask | None
+        self, photo: FoundPhoto, image: ImageRGB, probability: Map, *, corrected: bool
     ) -> tuple[PhotoResult, Mask, ImageRGB]:
         from pipeline.drawing.overlays import overlay, shrunk
-        from pipeline.ops.doubts import doubt_of, why_in_doubt
+        from pipeline.ops.doubts import answer_of, doubt_of, why_in_doubt
         from pipeline.ops.filters import to_grey
         from pipeline.prediction_to_cracks import cracks_of
         from pipeline.reports.crack_tables import PhotoResult
 
-        said = probability if drawn is None else drawn.astype(np.float32)
-        mask, cracks = cracks_of(said, to_grey(image), self.measuring)
-        doubt = doubt_of(probability, self.knobs.doubt_px) if drawn is None else 0.0
+        mask, cracks = cracks_of(probability, to_grey(image), self.measuring)
+        doubt = 0.0 if corrected else doubt_of(answer_of(probability, self.knobs.doubt_px))
         drawing, ground = overlay(image, cracks), ground_of(photo.path)
         height, width = image.shape[:2]
         result = PhotoResult(
@@ -104,17 +105,9 @@ class PredictJob:
             crack_pixels=int(np.count_nonzero(mask)),
             doubt=doubt,
             uncertain=" ".join(filter(None, (why_in_doubt(doubt, cracks), ground.note))),
-            corrected=drawn is not None,
-            thumbnail=_jpeg(shrunk(image, self.knobs.shown_px), self.knobs.jpeg_quality),
+            corrected=corrected,
+            thumbnail=files.jpeg(shrunk(image, self.knobs.shown_px), self.knobs.jpeg_quality),
             georeference=ground.affine,
             crs=ground.crs,
         )
         return result, mask, drawing
-
-
-def _jpeg(image: ImageRGB, quality: int) -> bytes:
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(image).save(stream, "JPEG", quality=quality)
-    return stream.getvalue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,7 +64,8 @@ class Answer(Question):
         console.say("Answer", f"{len(self.folder.photos):,} photos; {network.called} decides what is asked first")
         looks = self._looks(network)
         asked = asked_of(looks, self.knobs.tiles)
-        pictures = Pictures(self.folder, {one.id: one for one in asked}, self.experiment.resolve(DatasetKnobs))
+        rules, quality = self.experiment.resolve(DatasetKnobs), self.experiment.resolve(PredictKnobs).jpeg_quality
+        pictures = Pictures(self.folder, {one.id: one for one in asked}, rules, quality)
         following = f"luigi --module tasks RunAll --dataset {self.dataset}"
         serve(
             asked,
@@ -142,11 +142,12 @@ def _looks_in(known: Looks) -> Iterator[Look]:
 
 def asked_of(looks: Sequence[Look], tiles: int) -> list[Asked]:
     """Of every photo at most so many tiles, those in most doubt."""
+    from pipeline.ops.doubts import doubt_of
+
     by_photo: dict[str, list[Asked]] = {}
     for look in looks:
         digest = hashlib.sha256(f"{look.name}\0{look.tile}".encode("utf-8", "surrogateescape")).hexdigest()
-        doubt = 1 - abs(2 * look.answer - 1)
-        one = Asked(digest[:_ID_CHARS], look.name, look.tile, doubt, look.answer)
+        one = Asked(digest[:_ID_CHARS], look.name, look.tile, doubt_of(look.answer), look.answer)
         by_photo.setdefault(look.name, []).append(one)
     kept = (sorted(each, key=lambda one: -one.doubt)[:tiles] for each in by_photo.values())
     return [one for each in kept for one in each]
@@ -159,16 +160,14 @@ class Pictures:
     folder: PhotoFolder
     asked: dict[str, Asked]
     rules: DatasetKnobs
+    quality: int
 
     def jpeg(self, id: str, longest: int) -> bytes:
-        from PIL import Image
+        from pipeline.drawing.overlays import shrunk
 
         one = self.asked[id]
-        image = Image.fromarray(photo_decoding.load_image(self.folder.place / one.name, self.rules, one.tile))
-        image.thumbnail((longest, longest))
-        stream = io.BytesIO()
-        image.save(stream, "JPEG", quality=90)
-        return stream.getvalue()
+        image = photo_decoding.load_image(self.folder.place / one.name, self.rules, one.tile)
+        return files.jpeg(shrunk(image, longest), self.quality)
 
 
 give_knobs(Answer, AnswerKnobs)

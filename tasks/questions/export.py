@@ -61,6 +61,7 @@ class Export(Question):
         return {
             "called": network.called,
             "trained_on": f"{trained:,} photos of {self.dataset}",
+            "threshold": f"{self.experiment.resolve(MeasuringKnobs).threshold:g}",
             "licence_of_the_data": self.knobs.licence,
             "recipe": str(facts["recipe"]),
             "made_on": str(facts["published"]),

@@ -15,7 +15,7 @@ from tasks.core.errors import SettingsError
 from tasks.core.parameters import Choice, give_knobs, given, name_of
 from tasks.core.question import Question
 from tasks.core.settings import Experiment
-from tasks.core.shared_weights import read_shared
+from tasks.core.shared_weights import check_fit, read_shared
 from tasks.core.stage import AnyStage
 from tasks.intake.corrections import corrections_of
 from tasks.photos.measuring import Measuring
@@ -90,7 +90,9 @@ class Predict(Question):
     def network(self) -> AskedNetwork:
         stage = self.stage()
         if self.weights:
-            return of_weights(read_shared(Path(self.weights).expanduser()))
+            shared = read_shared(Path(self.weights).expanduser())
+            check_fit(shared)
+            return of_weights(shared)
         return of_stage(stage) if stage else the_starter()
 
     def answer(self) -> None:

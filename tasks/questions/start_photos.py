@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -101,10 +100,8 @@ class Start(Question):
         sizes = collections.Counter((sight.width, sight.height) for sight in good).most_common(_SOME)
         told = ", ".join(f"{count:,} of {width}×{height}" for (width, height), count in sizes)
         precision = "bfloat16" if console.has_fast_bfloat16() else "float32"
-        longest = round(statistics.median(max(sight.width, sight.height) for sight in good))
         lines = [
-            f"# Written by Start on {date.today().isoformat()}: {len(good):,} photos, {told} px;",
-            f"# median longer side {longest} px.",
+            f"# Written by Start on {date.today().isoformat()}: {len(good):,} photos, {told} px.",
             f'recipe = "{self.experiment.recipe}"',
             "",
             "[Dataset]",
@@ -129,8 +126,9 @@ def _told(sights: Sequence[Sight], folder: PhotoFolder) -> list[str]:
     good, bad = ([sight for sight in sights if bool(sight.refused) == kind] for kind in (False, True))
     turned = sum(sight.turned for sight in good)
     same, lines = twice(good), []
-    sizes = sorted((sight.width * sight.height, f"{sight.width}×{sight.height}") for sight in good)
-    lines.append(f"{len(good):,} photos can be read, from {sizes[0][1]} to {sizes[-1][1]} px")
+    sizes = sorted((sight.width, sight.height) for sight in good)
+    (small, flat), (large, tall) = sizes[0], sizes[-1]
+    lines.append(f"{len(good):,} photos can be read, from {small}×{flat} to {large}×{tall} px")
     lines += [f"{turned:,} are turned as their EXIF says"] if turned else []
     lines += [f"not readable: {sight.refused}" for sight in bad[:_SOME]]
     lines += [f"and {len(bad) - _SOME:,} more that are not readable"] if len(bad) > _SOME else []
