@@ -314,3 +314,13 @@ def test_the_console_command_names_its_verbs() -> None:
     assert "--mm-per-px" in told.stdout and "a folder of photos, or one photo" in told.stdout
     slip = cold([sys.executable, "-m", "tasks.questions.hairline", "predikt"], dict(os.environ), ROOT)
     assert slip.returncode == 2 and "did you mean predict?" in slip.stderr
+
+
+def test_a_verb_of_the_console_command_does_its_work(tmp_path: Path) -> None:
+    from tests.conftest import ROOT, cold
+
+    sheet = tmp_path / "sheet.pdf"
+    words = [sys.executable, "-m", "tasks.questions.hairline", "ruler-sheet", "--out", str(sheet)]
+    done = cold(words, dict(os.environ, PYTHONPATH=str(ROOT)), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert sheet.read_bytes().startswith(b"%PDF")

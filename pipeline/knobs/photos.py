@@ -36,6 +36,7 @@ class PredictKnobs:
     shown_px: Side  # the longer side of a photo in the report
     jpeg_quality: Annotated[int, Range(1, 100)]
     report_mb: Positive  # of the report; where all photos would not fit, the worst are shown
+    fused: bool  # whether the network is made faster first, which changes probabilities by less than a millionth
     doubt_px: Positive  # a photo's answer is the mean of so many of its highest probabilities
     geojson: bool  # whether cracks.geojson is written
     coco: bool  # whether coco.json is written

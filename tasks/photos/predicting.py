@@ -55,6 +55,10 @@ class PredictJob:
         """With so many tiles of a large photo at once."""
         device = place.torch_device()
         model = self.network.trained.model().to(device)
+        if self.knobs.fused:
+            from models.parts.fused import Fused
+
+            model = Fused(model)
 
         def work(asked: Asked) -> str:
             try:

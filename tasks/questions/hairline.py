@@ -44,7 +44,7 @@ def main() -> None:
         return
     sys.argv = ["luigi", "--module", "tasks", task, *words[1:]]
     start(sys.argv, NAMES)
-    luigi.cmdline.luigi_run()
+    luigi.cmdline.luigi_run(sys.argv[1:])  # its own default is what was there at import
 
 
 def _help(verb: str, task: str) -> str:
