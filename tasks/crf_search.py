@@ -26,6 +26,8 @@ from tasks.core.workers import Place
 from tasks.dataset import Dataset
 from tasks.image_stage import make_each
 from tasks.intake.photo_index import Photo
+from tasks.labels import LabelMaps
+from tasks.merged_labels import MergedLabels
 from tasks.patch_maps import GridMaps, PatchMaps
 
 if TYPE_CHECKING:
@@ -41,21 +43,29 @@ class CrfSearch(Stage[CrfSearchKnobs]):
     arch = ARCH
     resumable = True
 
-    def cams(self, **axes: str) -> Cams:
-        return self.sibling(Cams, arch=self.arch, **axes)
+    def cams(self, **axes: str) -> Cams | None:
+        """None where the CRF starts from what the networks of merged labels say, and no classifier is asked."""
+        return None if self.knobs.unary == "evidence" else self.sibling(Cams, arch=self.arch, **axes)
 
     def patch_maps(self, **axes: str) -> PatchMaps | None:
-        """None where the CRF starts from the CAM alone."""
         return self.sibling(PatchMaps, arch=self.arch, **axes) if self.knobs.unary == "merged" else None
+
+    def evidence(self, **axes: str) -> MergedLabels | None:
+        return self.sibling(MergedLabels, **axes) if self.knobs.unary == "evidence" else None
 
     def map_stages(self, **axes: str) -> dict[str, AnyStage]:
         """What the CRF starts from, on the images of a split."""
-        stages = {"cams": self.cams(**axes), "patch_maps": self.patch_maps(**axes)}
+        stages = {"cams": self.cams(**axes), "patch_maps": self.patch_maps(**axes), "evidence": self.evidence(**axes)}
         return {role: stage for role, stage in stages.items() if stage}
 
     def unaries(self, **axes: str) -> Unaries:
-        patch_maps = self.patch_maps(**axes)
-        return Unaries(self.cams(**axes).maps(), patch_maps.maps() if patch_maps else None, self.knobs)
+        cams, patch_maps, evidence = self.cams(**axes), self.patch_maps(**axes), self.evidence(**axes)
+        return Unaries(
+            cams.maps() if cams else None,
+            patch_maps.maps() if patch_maps else None,
+            evidence.maps() if evidence else None,
+            self.knobs,
+        )
 
     def upstream(self) -> Mapping[str, AnyStage]:
         return {"dataset": self.sibling(Dataset), **self.map_stages(split="train")} if self.knobs.search else {}
@@ -131,15 +141,19 @@ class CrfSearch(Stage[CrfSearchKnobs]):
 
 @dataclass(frozen=True)
 class Unaries:
-    """What the CRF starts from: the CAM of an image, or both maps merged."""
+    """What the CRF starts from: the CAM of an image, or both maps merged, or its merged label."""
 
-    cams: CamMaps
+    cams: CamMaps | None
     patch_maps: GridMaps | None
+    evidence: LabelMaps | None
     knobs: CrfSearchKnobs
 
     def of(self, photo: Photo) -> Map:
         from pipeline.cams_to_crf_labels import unary_map
 
+        if self.evidence:
+            return self.evidence.soft(photo)
+        assert self.cams
         patch_map = self.patch_maps.of(photo) if self.patch_maps else None
         return unary_map(self.cams.of(photo), patch_map, self.knobs)
 

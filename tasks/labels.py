@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.knobs import DatasetKnobs
-from pipeline.ops.types import Grey
+from pipeline.ops.types import Grey, Map
 from tasks.core import files
 from tasks.core.cache import Draft, Entry
 from tasks.core.stage import KnobsT
@@ -114,6 +114,10 @@ class LabelMaps:
     def of(self, photo: Photo) -> Grey:
         """uint8 H×W: confidence 0 … 255."""
         return files.read_png(self.folder / f"{photo.id}.png").astype(np.uint8, copy=False)
+
+    def soft(self, photo: Photo) -> Map:
+        """float32 H×W: confidence 0 … 1."""
+        return self.of(photo).astype(np.float32) / np.float32(255)
 
     def shape(self, photo: Photo) -> tuple[int, ...]:
         return photo.shape_hw

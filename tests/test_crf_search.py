@@ -13,10 +13,15 @@ import pandas as pd
 import pytest
 
 from pipeline.cams_to_crf_labels import crf_label, unary_map
-from pipeline.knobs import CrfSearchKnobs
+from pipeline.knobs import CrfSearchKnobs, DatasetKnobs
 from pipeline.ops.crf import CrfParameters, dense_crf
 from pipeline.searches import crf as crf_search
 from tasks import CrfLabels, CrfSearch, Dataset
+from tasks.core.settings import Experiment
+from tasks.core.walk import walk
+from tasks.crf_search import Unaries
+from tasks.intake.photo_index import Photo
+from tasks.labels import LabelMaps
 from tests.conftest import TINY, Luigi, made, ran
 
 DEFAULT = CrfParameters(3.0, 3.0, 80.0, 13.0, 10.0, 5)
@@ -222,6 +227,20 @@ def test_a_coarse_search_of_the_merged_maps_is_marked_as_such_and_its_best_has_f
     assert passes.loc["coarse", "size"] == 5
     assert passes.loc["full", "size"] <= 3
     assert table.loc[0, "scale"] == 1.0
+
+
+def test_started_from_evidence_the_rival_asks_no_classifier_and_takes_the_merged_label_as_it_is(
+    tiny: Path, tmp_path: Path
+) -> None:
+    settings = tiny / "configs" / "tiny.toml"
+    settings.write_text(settings.read_text().replace('unary = "cam"', 'unary = "evidence"'))
+    stages = walk(CrfLabels(dataset="tiny", arch="resnet18"))
+    names = {type(stage).__name__ for stage in stages}
+    assert "MergedLabels" in names and not names & {"Classifier", "Cams", "PatchMaps"}
+    unaries = Unaries(None, None, LabelMaps(tmp_path), knobs(unary="evidence"))
+    cv2.imwrite(str(tmp_path / "a.png"), np.array([[0, 51]], np.uint8))
+    photo = Photo("a", "train", tmp_path / "a.jpg", None, 1, Experiment("tiny").resolve(DatasetKnobs), (1, 2))
+    assert unaries.of(photo).tolist() == [[0.0, pytest.approx(0.2)]]
 
 
 def test_without_a_search_the_default_makes_the_labels_and_no_mask_is_used(finished: Path, luigi_run: Luigi) -> None:

@@ -138,7 +138,7 @@ Iterations = Annotated[int, Range(0, 1000)]
 
 @dataclass(frozen=True)
 class CrfSearchKnobs:
-    unary: Literal["cam", "merged"]
+    unary: Literal["cam", "merged", "evidence"]  # merged: with the patch map; evidence: merged labels, no classifier
     cam_weight: Share
     unary_scale: Amount
     unary_clip: Annotated[float, Range(1e-6, 0.499)]
