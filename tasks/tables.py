@@ -11,14 +11,17 @@ from tasks.classifier import Classifier
 from tasks.core import parameters
 from tasks.core.cache import Draft
 from tasks.core.errors import SettingsError, StageError, one_of
+from tasks.core.settings import Experiment
 from tasks.core.stage import AnyStage, Stage
 from tasks.dataset import Dataset
 from tasks.predictions import Predictions
 from tasks.refinements import Refinements, final_maps
-from tasks.reports import absent, laid_out
+from tasks.reports import absent, laid_out, seeds
 from tasks.scores import THRESHOLD, Scores
 from tasks.segmenter import Segmenter, chosen
 from tasks.supervision import SUPERVISIONS, TABLED
+
+_ALONE = {"scored": "true", "test_sets": '["self"]', "semi": "[]", "also_train_on": "[]"}  # of a further training set
 
 
 class Tables(Stage[TablesKnobs]):
@@ -68,8 +71,11 @@ class Tables(Stage[TablesKnobs]):
 
     def others(self) -> list[Tables]:
         """The tables of the further training sets that are here, each tested on its own test images only."""
-        alone = {"scored": "true", "test_sets": '["self"]', "semi": "[]", "also_train_on": "[]"}
-        return [self.experiment.of(name).task(Tables, **alone) for name in self._also() if name not in self.missing]
+        return [self.experiment.of(name).task(Tables, **_ALONE) for name in self._also() if name not in self.missing]
+
+    def significant_knobs(self) -> dict[str, object]:
+        """Not that no seeds are named: tables that were made before they could be stay valid."""
+        return {name: value for name, value in super().significant_knobs().items() if (name, value) != ("seeds", [])}
 
     def _also(self) -> list[str]:
         return [name for name in self.knobs.also_train_on if name != self.dataset]
@@ -104,6 +110,9 @@ class Tables(Stage[TablesKnobs]):
         ]
 
     def upstream(self) -> Mapping[str, AnyStage]:
+        of_seeds = _of_seeds(self)
+        if of_seeds:
+            return {f"seed {seed} {part.dataset}": part for seed, parts in of_seeds.items() for part in parts}
         scored = self.knobs.scored
         results: list[AnyStage] = [*self.segmentation_scores()] if scored else [*self.predictions()]
         return {
@@ -118,6 +127,10 @@ class Tables(Stage[TablesKnobs]):
         }
 
     def make(self, draft: Draft) -> str:
+        of_seeds = _of_seeds(self)
+        if of_seeds:
+            entries = {seed: [part.entry for part in parts] for seed, parts in of_seeds.items()}
+            return seeds.write(draft, self.dataset, entries, list(self.missing))
         others = [stage.entry for stage in self.others()]
         write = laid_out.Writer(draft, self.dataset, self.classifier_stages(), others, list(self.missing))
         write.settings(self)
@@ -128,6 +141,19 @@ class Tables(Stage[TablesKnobs]):
     def published(self) -> list[str]:
         """The files to lay out."""
         return sorted(self.entry.manifest()["files"])
+
+
+def _of_seeds(tables: Tables) -> dict[int, list[Tables]]:
+    """Seed → the tables of the data set itself, and of the further training sets; none where no seeds are named."""
+
+    def of(experiment: Experiment, seed: int, **axes: str) -> Tables:
+        return seeds.seeded(experiment, seed).task(Tables, **axes)
+
+    others = [other.experiment for other in tables.others()] if tables.knobs.seeds else []
+    return {
+        seed: [of(tables.experiment, seed), *(of(other, seed, **_ALONE) for other in others)]
+        for seed in tables.knobs.seeds
+    }
 
 
 def _by_classifier(labels: str) -> bool:
@@ -147,6 +173,10 @@ def _check(knobs: TablesKnobs) -> None:
         raise SettingsError("[Tables] classifiers is empty, but crf and pseudo labels need one")
     if not knobs.scored and "full" in knobs.labels:
         raise SettingsError('[Tables] labels has "full", but scored = false says that there are no masks')
+    if len(set(knobs.seeds)) < len(knobs.seeds):
+        raise SettingsError(f"[Tables] seeds = {knobs.seeds}; allowed: each seed once")
+    if knobs.seeds and not knobs.scored:
+        raise SettingsError("[Tables] seeds are for scores, but scored = false says that there are none")
     if knobs.semi and not knobs.classifiers:
         raise SettingsError("[Tables] semi names segmenters, but classifiers is empty, which make pseudo labels")
     if knobs.also_train_on and not knobs.scored:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pipeline.knobs.ranges import Count, Positive, Range, Share, Side
+from pipeline.knobs.ranges import Count, Positive, Range, Seed, Share, Side
 from pipeline.knobs.training import Precision
 
 
@@ -34,6 +34,7 @@ class TablesKnobs:
     also_train_on: list[str]  # data sets whose own tables are wanted in these as well
     absent: Literal["name", "fail"]  # what to do about data sets that are not on this machine
     scored: bool  # whether there are masks to score against; false: labels and predictions are made and listed
+    seeds: list[Seed]  # of everything that is trained; []: the one of [Classifier] and of [Segmenter]
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def name_of(words: str) -> luigi.Parameter[str]:
 # one object each serves every task that has the parameter
 DATASET = luigi.Parameter(description="a file configs/<dataset>.toml", positional=False)
 RECIPE = name_of("a file configs/recipes/<recipe>.toml; '' = the one that the data set's file names")
-VARIANT = name_of("a [variants.<name>] of the settings, or Section.knob=value;…")
+VARIANT = name_of("a [variants.<name>] of the settings, or Section.knob=value;…, or both: <name>;Section.knob=value")
 
 
 def give_knobs(cls: type, schema: type) -> None:

@@ -10,7 +10,7 @@ import functools
 import json
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, get_args, get_origin
@@ -66,6 +66,10 @@ class Experiment:
         """The same recipe on another data set, without the variant; '' and its own name are the experiment itself."""
         return self if dataset in ("", self.dataset) else Experiment(dataset, self.recipe)
 
+    def varied(self, numbers: str) -> Experiment:
+        """With numbers spelt out laid over the variant."""
+        return Experiment(self.dataset, self.recipe, f"{self.variant};{numbers}" if self.variant else numbers)
+
     def task(self, kind: Callable[..., TaskT], **axes: str) -> TaskT:
         """A stage of this experiment."""
         return kind(**{"dataset": self.dataset, "recipe": self.recipe, "variant": self.variant, **axes})
@@ -109,16 +113,24 @@ def _layers(experiment: Experiment) -> Iterator[Sections]:
     own = files[0].sections() if files else {}  # what the user wrote is complained of first
     yield from (source.sections() for source in reversed(files[1:]))
     yield own
-    variant = experiment.variant
-    if "=" in variant:
-        yield _inline(variant)
-    elif variant:
-        source = next((source for source in files if variant in source.variants()), None)
+    if experiment.variant:
+        yield _variant(experiment.variant, files)
+
+
+def _variant(variant: str, files: Sequence[SettingsFile]) -> Sections:
+    """A variant's name, or its numbers spelt out, or the name first and numbers that are laid over it."""
+    name, _, more = ("", "", variant) if "=" in variant.partition(";")[0] else variant.partition(";")
+    sections: Sections = {}
+    if name:
+        source = next((source for source in files if name in source.variants()), None)
         if source is None:
             places = " or ".join(str(source.path) for source in files)
             names = [name for source in files for name in source.variants()]
-            raise SettingsError(f"there is no variant {variant!r} in {places}; {nearest(variant, names)}")
-        yield source.variant(variant)
+            raise SettingsError(f"there is no variant {name!r} in {places}; {nearest(name, names)}")
+        sections = {section: dict(table) for section, table in source.variant(name).items()}
+    for section, table in _inline(more).items() if more else ():
+        sections[section] = {**sections.get(section, {}), **table}
+    return sections
 
 
 def _inline(variant: str) -> Sections:

@@ -10,6 +10,7 @@ from tasks.core.question import PROVENANCE, Question
 from tasks.core.walk import walk
 from tasks.reports.forecast import forecast_lines
 from tasks.reports.laid_out import COMPARISON, LABEL_QUALITY, SEGMENTATION, SUMMARY
+from tasks.reports.seeds import SPREADS
 from tasks.reports.summary import kinds
 from tasks.tables import Tables
 
@@ -47,6 +48,8 @@ class RunAll(Question):
 
         if not self.tables().knobs.scored:
             print(f"\n{(folder / SUMMARY).read_text(encoding='utf-8')}")
+        elif self.tables().knobs.seeds:
+            _show_spread(folder)
         else:
             compared, segmentation = files.read_table(folder / COMPARISON), files.read_table(folder / SEGMENTATION)
             print(f"\n{kinds(compared)} of {self.dataset}")
@@ -62,6 +65,20 @@ class RunAll(Question):
             end="",
             flush=True,
         )
+
+
+def _show_spread(folder: Path) -> None:
+    """Mean ± standard deviation over the seeds."""
+    from pipeline.reports.tables_text import aligned
+    from pipeline.reports.tables_to_spread import SCORED, in_words, label_columns, segmenter_columns
+
+    for title, name, columns in (
+        ("Segmenters", SEGMENTATION, segmenter_columns),
+        ("The labels themselves, against the masks", LABEL_QUALITY, label_columns),
+    ):
+        if (folder / SPREADS[name]).exists():
+            table = in_words(files.read_table(folder / SPREADS[name]), SCORED)
+            print(f"\n{title}, mean ± standard deviation over seeds\n{aligned(table, columns(table))}")
 
 
 def published_before(folder: Path) -> list[str]:
