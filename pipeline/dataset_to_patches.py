@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.knobs import PatchesKnobs
-from pipeline.learning.augmentation import GEOMETRIES, PatchIndex, cut_patch, turn
+from pipeline.learning.augmentation import GEOMETRIES, HORIZONTAL, QUARTER, VERTICAL, PatchIndex, cut_patch, turn
 from pipeline.ops.types import Mask
 from pipeline.ops.windows import pad_to_multiple, window_starts
 
-__all__ = ["PatchIndex", "cut_patch", "index_patches"]
+__all__ = ["PatchIndex", "cut_patch", "drawn_answers", "index_patches"]
 
 LARGEST_BAG_PX = 2048
 Example = tuple[tuple[int, int], Mask | None, int | None]  # (height, width) of the image, mask, label
@@ -57,6 +57,45 @@ def _patches(
     if mask is None:
         return row, col, np.full(len(row), label, np.uint8)
     return row, col, (_sums(padded, row, col, size) >= knobs.min_crack_pixels).astype(np.uint8)
+
+
+def drawn_answers(
+    rows: PatchIndex, shapes_hw: Sequence[tuple[int, int]], knobs: PatchesKnobs, *, side_px: int
+) -> PatchIndex:
+    """`knobs.max_answers` of the patches that lie as photographed, drawn with the seed, each with its turned copies.
+
+    A patch that is mirrored beyond the border of its image has no turned copies, since turned images are mirrored at
+    another border.
+    """
+    plain = np.flatnonzero(rows.geometry == 0)
+    if knobs.max_answers > len(plain):
+        raise ValueError(
+            f"[Patches] max_answers = {knobs.max_answers:,}; allowed: at most the {len(plain):,} there are, or 0"
+        )
+    chosen = np.random.default_rng(knobs.answers_seed).choice(plain, knobs.max_answers, replace=False)
+    geometries = GEOMETRIES if (rows.geometry > 0).any() else 1
+    found: list[tuple[int, int, int, int, int]] = []
+    for place in np.sort(chosen):
+        image, row, col, label = (int(each[place]) for each in (rows.image, rows.row, rows.col, rows.label))
+        height, width = shapes_hw[image]
+        inside = row + side_px <= height and col + side_px <= width
+        for geometry in range(geometries if inside else 1):
+            turned = turned_corner((height, width), (row, col), side_px, geometry) if geometry else (row, col)
+            found.append((image, geometry, *turned, label))
+    kinds = (np.int32, np.uint8, np.int32, np.int32, np.uint8)
+    return PatchIndex(
+        *(np.array(column).astype(kind) for column, kind in zip(zip(*found, strict=True), kinds, strict=True))
+    )
+
+
+def turned_corner(shape_hw: tuple[int, int], corner: tuple[int, int], side_px: int, geometry: int) -> tuple[int, int]:
+    """Where the first pixel of a square of an image lies once both are turned."""
+    (height, width), (row, col) = shape_hw, corner
+    if geometry & QUARTER:
+        row, col, height, width = width - side_px - col, row, width, height
+    row = height - side_px - row if geometry & VERTICAL else row
+    col = width - side_px - col if geometry & HORIZONTAL else col
+    return row, col
 
 
 def bag_side(shapes_hw: Iterable[tuple[int, int]], knobs: PatchesKnobs) -> int:

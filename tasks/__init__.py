@@ -26,6 +26,7 @@ from tasks.questions.answer import Answer
 from tasks.questions.compare import Compare
 from tasks.questions.cross_table import CrossTable
 from tasks.questions.efficiency import Efficiency
+from tasks.questions.effort_curve import EffortCurve
 from tasks.questions.export import Export
 from tasks.questions.fetch import Fetch
 from tasks.questions.gc import Gc
@@ -79,7 +80,7 @@ GROUPS: dict[str, list[type[luigi.Task]]] = {
     "own photos": [Start, Answer, Predict, Export, RulerSheet],
     "the whole road": [RunAll],
     "what would run": [Plan],
-    "more tables": [LabelTables, CrossTable, Efficiency, Compare],
+    "more tables": [LabelTables, CrossTable, EffortCurve, Efficiency, Compare],
     "one image": [Inspect],
     "data sets": [Fetch],
     "the starter": [Starter],

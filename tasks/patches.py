@@ -24,7 +24,7 @@ class Patches(Stage[PatchesKnobs]):
         return {"dataset": self.sibling(Dataset)}
 
     def make(self, draft: Draft) -> str:
-        from pipeline.dataset_to_patches import index_patches
+        from pipeline.dataset_to_patches import drawn_answers, index_patches
 
         counts: list[files.Row] = []
         for split in SPLITS:
@@ -32,6 +32,9 @@ class Patches(Stage[PatchesKnobs]):
             eightfold = split == "train" and self.knobs.geometry == "eightfold"
             sources = ((photo.shape_hw, photo.mask(), photo.label) for photo in photos)
             rows = index_patches(sources, self.knobs, eightfold=eightfold)
+            if split == "train" and self.knobs.max_answers:
+                shapes = [photo.shape_hw for photo in photos]
+                rows = drawn_answers(rows, shapes, self.knobs, side_px=self.side_px())
             files.write_arrays(draft.path(f"{split}.npz"), **vars(rows))
             crack = int(rows.label.sum())
             counts.append({"split": split, "images": len(photos), "crack": crack, "no_crack": len(rows) - crack})
@@ -39,8 +42,11 @@ class Patches(Stage[PatchesKnobs]):
         return ", ".join(f"{row['split']} {row['crack']:,} crack + {row['no_crack']:,} not" for row in counts)
 
     def significant_knobs(self) -> dict[str, object]:
-        """Not that answers are for patches: what was made before they could be for photos stays valid."""
-        return {name: value for name, value in super().significant_knobs().items() if (name, value) != ("bag", "patch")}
+        """Not what says that every patch has an answer: what was made before there was a choice stays valid."""
+        usual: set[tuple[str, object]] = {("bag", "patch")}
+        if not self.knobs.max_answers:
+            usual |= {("max_answers", 0), ("answers_seed", self.knobs.answers_seed)}
+        return {name: value for name, value in super().significant_knobs().items() if (name, value) not in usual}
 
     def side_px(self) -> int:
         """Of the squares that the rows show."""

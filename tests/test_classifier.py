@@ -74,7 +74,7 @@ def streets(count: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 def indexed(masks: list[np.ndarray], eightfold: bool = True) -> PatchIndex:
     return index_patches(
-        [(m.shape, m, None) for m in masks], PatchesKnobs("patch", 32, 16, 1, "eightfold"), eightfold=eightfold
+        [(m.shape, m, None) for m in masks], PatchesKnobs("patch", 32, 16, 1, "eightfold", 0, 1), eightfold=eightfold
     )
 
 

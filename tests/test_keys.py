@@ -26,6 +26,7 @@ NOT_IN_KEYS = {
     *(("Efficiency", name) for name in knobs.fields(knobs.EfficiencyKnobs)),
     *(("LabelTables", name) for name in knobs.fields(knobs.LabelTablesKnobs)),
     *(("CrossTable", name) for name in knobs.fields(knobs.CrossTableKnobs)),
+    *(("EffortCurve", name) for name in knobs.fields(knobs.EffortCurveKnobs)),
     *(("Starter", name) for name in knobs.fields(knobs.StarterKnobs)),
     *(("Execution", name) for name in knobs.fields(knobs.ExecutionKnobs)),
     *(("Gc", name) for name in knobs.fields(knobs.GcKnobs)),
@@ -34,6 +35,7 @@ NOT_IN_KEYS = {
 NOT_ALONE = {
     ("Tables", "scored"),
     ("Tables", "seeds"),  # in test_seeds
+    ("Patches", "answers_seed"),  # in test_effort
     ("Segmenter", "training"),
     ("Segmenter", "start"),
     ("Generated", "drawn"),

@@ -11,7 +11,7 @@ from pipeline.learning.augmentation import turn
 
 
 def knobs(patch_px: int = 2, stride_px: int = 2, min_crack_pixels: int = 1) -> PatchesKnobs:
-    return PatchesKnobs("patch", patch_px, stride_px, min_crack_pixels, "eightfold")
+    return PatchesKnobs("patch", patch_px, stride_px, min_crack_pixels, "eightfold", 0, 1)
 
 
 def mask_of(*rows: str) -> np.ndarray:
@@ -44,7 +44,7 @@ def test_mirrored_pixels_count() -> None:
 
 
 def test_an_image_of_640_by_360_has_45_patches_in_each_geometry() -> None:
-    paper = PatchesKnobs("patch", 128, 64, 1, "eightfold")
+    paper = PatchesKnobs("patch", 128, 64, 1, "eightfold", 0, 1)
     assert len(index_patches([((360, 640), None, 0)], paper, eightfold=False)) == 45
     index = index_patches([((360, 640), None, 0)], paper, eightfold=True)
     assert np.bincount(index.geometry).tolist() == [45] * 8
@@ -101,7 +101,7 @@ def test_patches_as_far_apart_as_wide_cover_every_pixel(height: int, width: int,
 def test_a_photo_as_a_bag_is_one_row_for_each_geometry_with_its_own_answer() -> None:
     crack = np.zeros((3, 5), np.bool_)
     crack[1, 4] = True
-    photos = PatchesKnobs("photo", 128, 64, 1, "eightfold")
+    photos = PatchesKnobs("photo", 128, 64, 1, "eightfold", 0, 1)
     index = index_patches([((3, 5), crack, None), ((4, 4), None, 0)], photos, eightfold=True)
     assert index.label.tolist() == [1] * 8 + [0] * 8
     assert index.geometry.tolist() == [*range(8), *range(8)]
@@ -109,9 +109,9 @@ def test_a_photo_as_a_bag_is_one_row_for_each_geometry_with_its_own_answer() -> 
 
 
 def test_a_bag_is_as_large_as_the_largest_photo_and_a_patch_as_large_as_it_says() -> None:
-    photos = PatchesKnobs("photo", 128, 64, 1, "eightfold")
+    photos = PatchesKnobs("photo", 128, 64, 1, "eightfold", 0, 1)
     assert bag_side([(360, 640), (227, 227)], photos) == 640
     assert bag_side([(361, 241)], photos) == 384
-    assert bag_side([(361, 241)], PatchesKnobs("patch", 128, 64, 1, "eightfold")) == 128
+    assert bag_side([(361, 241)], PatchesKnobs("patch", 128, 64, 1, "eightfold", 0, 1)) == 128
     with pytest.raises(ValueError, match=r"photo of 4,000 px; allowed: at most 2,048 px, .* answer for tiles"):
         bag_side([(3000, 4000)], photos)

@@ -27,6 +27,7 @@ from pipeline.knobs.ranges import as_dict, check, fields
 from pipeline.knobs.tables import (
     CrossTableKnobs,
     EfficiencyKnobs,
+    EffortCurveKnobs,
     ExecutionKnobs,
     GcKnobs,
     LabelTablesKnobs,
@@ -68,13 +69,15 @@ _SCHEMAS: tuple[type, ...] = (
     *(RefinementsKnobs, ScoresKnobs, DiagnosisKnobs, TuneLabelsKnobs, TablesKnobs),
     *(MeasuringKnobs, PredictKnobs, AnswerKnobs, ExportKnobs),
     *(LabelTablesKnobs, CrossTableKnobs, StarterKnobs, EfficiencyKnobs, FetchKnobs, GcKnobs, ExecutionKnobs),
+    *(EffortCurveKnobs,),
 )
 SECTIONS = {schema.__name__.removesuffix("Knobs"): schema for schema in _SCHEMAS}
 # fmt: off
 __all__ = [
     "SECTIONS", "AnswerKnobs", "CamsKnobs", "ClassifierKnobs", "CrfLabelsKnobs", "CrfSearchKnobs",
     "CrossTableKnobs", "DatasetKnobs", "DemoPhotosKnobs", "DiagnosisKnobs", "EdgeMapsKnobs", "EfficiencyKnobs",
-    "ExecutionKnobs", "ExportKnobs", "FetchKnobs", "GcKnobs", "GeneratedKnobs", "LabelTablesKnobs", "MeasuringKnobs",
+    "EffortCurveKnobs", "ExecutionKnobs", "ExportKnobs", "FetchKnobs", "GcKnobs", "GeneratedKnobs",
+    "LabelTablesKnobs", "MeasuringKnobs",
     "MergeRule", "MergeWeightsKnobs", "MergedLabelsKnobs", "PatchMapsKnobs", "PatchesKnobs", "PhotometricKnobs",
     "Precision", "PredictKnobs", "PredictionsKnobs", "PseudoLabelsKnobs", "RefinementsKnobs", "RoundLabelsKnobs",
     "ScoresKnobs",

@@ -73,6 +73,8 @@ class PatchesKnobs:
     stride_px: Side
     min_crack_pixels: Positive
     geometry: Literal["eightfold", "none"]
+    max_answers: Count  # for training, drawn from all patches of the training images; 0: every patch has one
+    answers_seed: Seed
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pipeline.knobs.ranges import Count, Positive, Range, Seed, Share, Side
+from pipeline.knobs.ranges import Amount, Count, Positive, Range, Seed, Share, Side
 from pipeline.knobs.training import Precision
 
 
@@ -61,6 +61,21 @@ class EfficiencyKnobs:
     rounds: Positive  # forward passes, whose median is the time
     warm_up: Count  # forward passes before them, after a first one in which the operations are counted
     precision: Precision
+
+
+@dataclass(frozen=True)
+class EffortCurveKnobs:
+    labels: str  # that yes/no answers are turned into
+    segmenter: str
+    answers: list[Count]  # so many answers, each a training; 0: one for every patch
+    masks: list[Count]  # at most so many masks, of whole photos, each a training; 0: all
+    seeds: list[Seed]  # of every training
+    answer_s: Amount  # seconds of a person's time
+    mask_min: Amount  # minutes of a person's time
+
+    def __post_init__(self) -> None:
+        if not (self.answers and self.masks and self.seeds):
+            raise ValueError("answers, masks and seeds must each name at least one number")
 
 
 @dataclass(frozen=True)
