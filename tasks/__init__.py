@@ -22,6 +22,7 @@ from tasks.patch_maps import PatchMaps
 from tasks.patches import Patches
 from tasks.predictions import Predictions
 from tasks.pseudo_labels import PseudoLabels
+from tasks.questions.ablations import Ablations
 from tasks.questions.answer import Answer
 from tasks.questions.compare import Compare
 from tasks.questions.cross_table import CrossTable
@@ -80,7 +81,7 @@ GROUPS: dict[str, list[type[luigi.Task]]] = {
     "own photos": [Start, Answer, Predict, Export, RulerSheet],
     "the whole road": [RunAll],
     "what would run": [Plan],
-    "more tables": [LabelTables, CrossTable, EffortCurve, Efficiency, Compare],
+    "more tables": [LabelTables, CrossTable, Ablations, EffortCurve, Efficiency, Compare],
     "one image": [Inspect],
     "data sets": [Fetch],
     "the starter": [Starter],

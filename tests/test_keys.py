@@ -26,6 +26,7 @@ NOT_IN_KEYS = {
     *(("Efficiency", name) for name in knobs.fields(knobs.EfficiencyKnobs)),
     *(("LabelTables", name) for name in knobs.fields(knobs.LabelTablesKnobs)),
     *(("CrossTable", name) for name in knobs.fields(knobs.CrossTableKnobs)),
+    *(("Ablations", name) for name in knobs.fields(knobs.AblationsKnobs)),
     *(("EffortCurve", name) for name in knobs.fields(knobs.EffortCurveKnobs)),
     *(("Starter", name) for name in knobs.fields(knobs.StarterKnobs)),
     *(("Execution", name) for name in knobs.fields(knobs.ExecutionKnobs)),

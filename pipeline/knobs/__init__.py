@@ -25,6 +25,7 @@ from pipeline.knobs.measuring import MeasuringKnobs
 from pipeline.knobs.photos import AnswerKnobs, ExportKnobs, PredictKnobs
 from pipeline.knobs.ranges import as_dict, check, fields
 from pipeline.knobs.tables import (
+    AblationsKnobs,
     CrossTableKnobs,
     EfficiencyKnobs,
     EffortCurveKnobs,
@@ -69,12 +70,12 @@ _SCHEMAS: tuple[type, ...] = (
     *(RefinementsKnobs, ScoresKnobs, DiagnosisKnobs, TuneLabelsKnobs, TablesKnobs),
     *(MeasuringKnobs, PredictKnobs, AnswerKnobs, ExportKnobs),
     *(LabelTablesKnobs, CrossTableKnobs, StarterKnobs, EfficiencyKnobs, FetchKnobs, GcKnobs, ExecutionKnobs),
-    *(EffortCurveKnobs,),
+    *(EffortCurveKnobs, AblationsKnobs),
 )
 SECTIONS = {schema.__name__.removesuffix("Knobs"): schema for schema in _SCHEMAS}
 # fmt: off
 __all__ = [
-    "SECTIONS", "AnswerKnobs", "CamsKnobs", "ClassifierKnobs", "CrfLabelsKnobs", "CrfSearchKnobs",
+    "SECTIONS", "AblationsKnobs", "AnswerKnobs", "CamsKnobs", "ClassifierKnobs", "CrfLabelsKnobs", "CrfSearchKnobs",
     "CrossTableKnobs", "DatasetKnobs", "DemoPhotosKnobs", "DiagnosisKnobs", "EdgeMapsKnobs", "EfficiencyKnobs",
     "EffortCurveKnobs", "ExecutionKnobs", "ExportKnobs", "FetchKnobs", "GcKnobs", "GeneratedKnobs",
     "LabelTablesKnobs", "MeasuringKnobs",

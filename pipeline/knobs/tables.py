@@ -79,6 +79,15 @@ class EffortCurveKnobs:
 
 
 @dataclass(frozen=True)
+class AblationsKnobs:
+    seeds: list[Seed]  # each row is trained once with each
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds = {self.seeds}; allowed: at least one, each once")
+
+
+@dataclass(frozen=True)
 class StarterKnobs:
     segmenter: str
     test_sets: list[str]  # on whose test images it is scored

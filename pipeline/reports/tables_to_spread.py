@@ -14,6 +14,16 @@ SEED = "seed"
 SCORED = (*METRICS, *DEFINITIONS)
 OF_SEGMENTERS = ("train_set", "test_set", "segmenter", "labels", "arch", "split")
 OF_LABELS = ("dataset", "labels", "arch", "split")
+ABLATION_COLUMNS = {
+    "row": "what is different",
+    **{name: name.upper() for name in METRICS},
+    "pixel_f1": "pixel F1",
+    "region_f1": "region F1",
+    "miou": "mIoU",
+    "published_metric": "published as",
+    "published": "published",
+    "seeds": "seeds",
+}
 OF_COMPARISONS = ("train_set", "test_set", "segmenter", "arch")
 
 

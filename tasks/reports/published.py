@@ -47,6 +47,16 @@ def scores(segmenter: str, train_set: str, test_set: str, labels: str) -> Publis
     return Published(values, "; ".join(dict.fromkeys(sources)))
 
 
+def of_variant(segmenter: str, variant: str, dataset: str) -> Row:
+    """The first number that is printed of a variant on a data set; nan and '' where there is none."""
+    for row in rows():
+        place = (row["segmenter"], row["variant"], row["train_set"], row["test_set"])
+        if place == (segmenter, variant, dataset, dataset) and row["metric"] != PARAMETERS:
+            value, metric, source = float(row["value"]), row["metric"], row["source"]
+            return {"published_metric": metric, "published": value, "published_source": source}
+    return {"published_metric": "", "published": math.nan, "published_source": ""}
+
+
 def parameters(segmenter: str) -> Row:
     """The first row that counts this network as published; nan and '' where none does."""
     for row in rows(metric=PARAMETERS):

@@ -1,0 +1,100 @@
+"""Ablations: one network trained several times, each time with a part left out, beside what its authors print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import luigi
+
+from pipeline.knobs import AblationsKnobs
+from tasks.core import files
+from tasks.core.errors import SettingsError
+from tasks.core.files import Row
+from tasks.core.parameters import give_knobs, given
+from tasks.core.question import PROVENANCE, Question
+from tasks.reports import published
+from tasks.reports.ablation import Ablation, ablation
+from tasks.reports.forecast import forecast_lines
+from tasks.reports.paper import bare
+from tasks.reports.rows import keys_of
+from tasks.scores import Scores
+
+COMPLETE = "complete"
+
+
+@dataclass(frozen=True)
+class Trained:
+    row: str
+    seed: int
+    scores: Scores
+
+
+class Ablations(Question):
+    """`luigi --module tasks Ablations --dataset dcd --table scnet`: outputs/tables/dcd/ablations/scnet.csv."""
+
+    table = luigi.Parameter(description="a file configs/ablations/<table>.toml", positional=False)
+
+    def settle(self) -> None:
+        if self.variant.partition(";")[0] and "=" not in self.variant.partition(";")[0]:
+            raise SettingsError(
+                f"Ablations --variant {self.variant!r}: the rows are variants themselves; say its numbers as "
+                "Section.knob=value;…"
+            )
+        assert self.ablation.rows and self.knobs.seeds
+
+    @cached_property
+    def ablation(self) -> Ablation:
+        return ablation(self.table)
+
+    @cached_property
+    def knobs(self) -> AblationsKnobs:
+        return self.experiment.resolve(AblationsKnobs, given(self, AblationsKnobs))
+
+    @cached_property
+    def trained(self) -> list[Trained]:
+        return list(self._trained())
+
+    def _trained(self) -> Iterator[Trained]:
+        """By seed, so that an interrupted table has whole seeds."""
+        what = self.ablation
+        for seed in self.knobs.seeds:
+            for name, settings in what.rows.items():
+                experiment = self.experiment.varied(f"{settings};Segmenter.seed={seed}")
+                yield Trained(name, seed, experiment.task(Scores, segmenter=what.segmenter, labels=what.labels))
+
+    def requires(self) -> list[Scores]:
+        return [each.scores for each in self.trained]
+
+    def ahead(self) -> list[str]:
+        return forecast_lines(*self.requires())
+
+    def answer(self) -> None:
+        import pandas as pd
+
+        from pipeline.reports.tables_text import aligned, markdown
+        from pipeline.reports.tables_to_spread import ABLATION_COLUMNS, SCORED, in_words, spread
+
+        folder = self.published_folder() / "ablations"
+        folder.mkdir(parents=True, exist_ok=True)
+        table = pd.DataFrame([self._row(each) for each in self.trained])
+        by = ["ablation", "row", "segmenter", "labels", "dataset", "published_metric", "published", "published_source"]
+        means = spread(table, by, list(SCORED))
+        shown = in_words(means, SCORED)
+        columns = {name: said for name, said in ABLATION_COLUMNS.items() if name in shown.columns}
+        files.write_table(folder / f"{self.table}.csv", table)
+        files.write_table(folder / f"{self.table}_seeds.csv", means)
+        files.write_text(folder / f"{self.table}.md", markdown(shown, columns))
+        files.write_json(folder / f"{self.table}-{PROVENANCE}", self.provenance())
+        print(f"\n{self.table} on {self.dataset}, mean ± standard deviation over seeds\n{aligned(shown, columns)}")
+        print(f"\nAll rows: {folder / f'{self.table}.csv'}", flush=True)
+
+    def _row(self, each: Trained) -> Row:
+        stage, what = each.scores, self.ablation
+        axes = {"ablation": what.name, "row": each.row or COMPLETE, "segmenter": what.segmenter, "labels": what.labels}
+        theirs = published.of_variant(what.segmenter, each.row, bare(self.dataset))
+        return {"dataset": self.dataset, **axes, "seed": each.seed, **stage.summary(), **theirs, **keys_of(stage)}
+
+
+give_knobs(Ablations, AblationsKnobs)

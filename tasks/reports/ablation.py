@@ -1,0 +1,63 @@
+"""An ablation, as a file in configs/ablations/ describes it: one training several times, each with a part changed."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.core.cache import canonical
+from tasks.core.errors import SettingsError, one_of
+from tasks.core.settings_file import NAME, folders
+
+FOLDER = "ablations"
+_TOP = ("dataset", "segmenter", "labels", "rows")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """`rows`: name, as in configs/published.csv ('' for the network as it is) → the settings that it changes."""
+
+    name: str
+    dataset: str  # of the published numbers, and the usual one
+    segmenter: str
+    labels: str
+    rows: dict[str, str]  # the settings are spelt out as a variant
+
+
+def known() -> list[str]:
+    found = {path.stem for folder in folders() for path in (folder / FOLDER).glob("*.toml")}
+    return sorted(name for name in found if NAME.fullmatch(name))
+
+
+def ablation(name: str) -> Ablation:
+    one_of(name, known(), "ablation")
+    path = next(path for folder in folders() if (path := folder / FOLDER / f"{name}.toml").exists())
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    for key in values:
+        one_of(key, _TOP, f"key in {path}")
+    texts = [values.get(key) for key in _TOP[:3]]
+    rows = values.get("rows")
+    if not all(isinstance(text, str) and text for text in texts) or not isinstance(rows, list) or not rows:
+        raise SettingsError(f"{path}: wanted are dataset, segmenter and labels, each a name, and at least one [[rows]]")
+    named = dict(_row(path, row) for row in rows)
+    if len(named) < len(rows):
+        raise SettingsError(f"{path}: two rows have one name; give each its own")
+    dataset, segmenter, labels = map(str, texts)
+    return Ablation(name, dataset, segmenter, labels, named)
+
+
+def _row(path: Path, row: object) -> tuple[str, str]:
+    if not isinstance(row, dict) or not isinstance(row.get("name"), str):
+        raise SettingsError(f'{path}: a row without a name; each of [[rows]] begins with name = "…"')
+    return row["name"], spelt_out({section: table for section, table in row.items() if section != "name"})
+
+
+def spelt_out(sections: Mapping[str, Mapping[str, object]]) -> str:
+    """Sections of settings as the text of a variant: `Section.key=value;…`."""
+    items = [(f"{section}.{key}", value) for section, table in sections.items() for key, value in table.items()]
+    return ";".join(f"{name}={value if isinstance(value, str) else canonical(value)}" for name, value in items)

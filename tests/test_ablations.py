@@ -1,0 +1,101 @@
+"""Ablations: a file says what each row changes, and what the authors print stands beside what was trained here."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tasks import Ablations
+from tasks.core.errors import SettingsError
+from tasks.core.settings import Experiment
+from tasks.reports import published
+from tasks.reports.ablation import ablation, known, spelt_out
+from tests.conftest import Luigi
+
+SMALL = """
+dataset = "tiny"
+segmenter = "unet"
+labels = "full"
+
+[[rows]]
+name = ""
+
+[[rows]]
+name = "wider"
+[rows.Segmenter]
+options.unet = { width = 6 }
+"""
+
+
+@pytest.fixture
+def small(tiny: Path) -> Path:
+    folder = tiny / "configs" / "ablations"
+    folder.mkdir()
+    (folder / "small.toml").write_text(SMALL)
+    return folder / "small.toml"
+
+
+@pytest.mark.parametrize("name", ["scnet", "context_cracknet", "losses"])
+def test_every_row_of_every_shipped_table_is_a_training_of_its_own(name: str) -> None:
+    stages = Ablations(dataset="demo", table=name, seeds="[1, 2]").requires()
+    trainings = {stage.maps().above["segmenter"].key for stage in stages}
+    assert len(trainings) == len(stages) == 2 * len(ablation(name).rows)
+
+
+def test_published_numbers_are_found_by_the_name_of_the_row() -> None:
+    rows = {name: published.of_variant("scnet", name, "dcd")["published"] for name in ablation("scnet").rows}
+    assert rows[""] == 0.9123
+    assert rows["attention and focal"] == 0.8998
+    assert not any(math.isnan(float(str(value))) for value in rows.values()), (
+        "a row's name is not that of published.csv"
+    )
+    assert published.of_variant("unet", "wider", "tiny")["published_source"] == ""
+
+
+def test_settings_are_spelt_out_as_a_variant_that_resolves(tiny: Path) -> None:
+    text = spelt_out({"Segmenter": {"loss": "dice", "options": {"unet": {"width": 6}}}, "Dataset": {"max_images": 2}})
+    assert text == 'Segmenter.loss=dice;Segmenter.options={"unet":{"width":6}};Dataset.max_images=2'
+    from pipeline.knobs import SegmenterKnobs
+
+    knobs = Experiment("tiny", variant=text).resolve(SegmenterKnobs)
+    assert knobs.loss == "dice"
+    assert knobs.options["unet"]["width"] == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SMALL.replace('segmenter = "unet"\n', ""), "wanted are dataset, segmenter and labels"),
+        (SMALL.replace("[[rows]]", "[[row]]"), "did you mean rows"),
+        (SMALL.replace('name = "wider"', 'name = ""'), "two rows have one name"),
+        (SMALL.replace('name = "wider"', ""), "a row without a name"),
+        (SMALL.replace("dataset =", "dataset"), "not valid TOML"),
+    ],
+)
+def test_a_slip_in_the_file_is_one_sentence(small: Path, text: str, words: str) -> None:
+    small.write_text(text)
+    with pytest.raises(SettingsError, match=words):
+        ablation("small")
+
+
+def test_a_table_that_is_not_there_and_a_named_variant_are_refused(small: Path) -> None:
+    with pytest.raises(SettingsError, match="did you mean small"):
+        Ablations(dataset="tiny", table="smal")
+    with pytest.raises(SettingsError, match="the rows are variants themselves"):
+        Ablations(dataset="tiny", table="small", variant="two_classes")
+    assert {"small", "scnet"} <= set(known())
+
+
+def test_rows_seeds_and_means_are_laid_out(small: Path, tiny: Path, luigi_run: Luigi) -> None:
+    done = luigi_run("Ablations", "--dataset", "tiny", "--table", "small", "--seeds", "[1, 2]")
+    assert done.returncode == 0, done.stderr
+    folder = tiny / "outputs" / "tables" / "tiny" / "ablations"
+    rows, means = pd.read_csv(folder / "small.csv"), pd.read_csv(folder / "small_seeds.csv")
+    assert rows[["row", "seed"]].values.tolist() == [["complete", 1], ["wider", 1], ["complete", 2], ["wider", 2]]
+    assert rows["segmenter_key"].nunique() == 4
+    assert means["row"].tolist() == ["complete", "wider"]
+    assert means["ods_n"].tolist() == [2, 2]
+    assert "what is different" in done.stdout and "±" in (folder / "small.md").read_text()
