@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.reports.curves_to_figure import COLOURS, DASHES, figure, styles
+from pipeline.reports.curves_to_figure import COLOURS, DASHES, KINDS, figure, styles
+from tasks.supervision import SUPERVISIONS
 
 
 def curve(labels: str, precision: list[float], recall: list[float], segmenter: str = "unet") -> pd.DataFrame:
@@ -73,3 +74,8 @@ def test_networks_have_dashes_of_their_own_in_the_order_of_appearance() -> None:
     assert found == {"unet": DASHES[0], "oed": DASHES[1]}
     many = styles([f"net{number}" for number in range(len(DASHES) + 1)], DASHES)
     assert many[f"net{len(DASHES)}"] == DASHES[0]
+
+
+def test_every_kind_of_labels_that_a_table_may_name_has_a_colour_of_its_own_and_a_name() -> None:
+    assert set(SUPERVISIONS) == set(COLOURS) == set(KINDS)
+    assert len(set(COLOURS.values())) == len(COLOURS)

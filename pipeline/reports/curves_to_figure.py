@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 # what the network learned from is told by the colour (told apart by colour-blind readers), the network by the dashes
 COLOURS = {"full": "#000000", "crf": "#d55e00", "pseudo": "#0072b2", "semi": "#009e73", "generated": "#cc79a7"}
-COLOURS |= {"starter": "#e69f00"}
+COLOURS |= {"starter": "#e69f00", "answers": "#999933", "merged": "#56b4e9", "round2": "#882255", "round3": "#aa4499"}
 KINDS = {"full": "full masks", "crf": "CRF labels", "pseudo": "pseudo labels", "semi": "pseudo labels + test images"}
-KINDS |= {"generated": "generated photos", "starter": "the starter"}
+KINDS |= {"generated": "generated photos", "starter": "the starter", "answers": "yes/no answers"}
+KINDS |= {"merged": "merged labels", "round2": "labels of round 2", "round3": "labels of round 3"}
 DASHES: tuple[Any, ...] = (
     "-",
     (0, (6, 2)),
