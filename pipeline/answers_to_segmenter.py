@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from pipeline.knobs import SegmenterKnobs
 from pipeline.learning.augmentation import GEOMETRIES, QUARTER, PatchIndex
 from pipeline.learning.cutting import Cutter, cutter
+from pipeline.learning.ranks import ALONE, Ranks
 from pipeline.learning.training import Batch, Bytes, Epoch, Loss, Progress, draw, fit
 from pipeline.ops.types import Grey, ImageRGB
 
@@ -38,6 +39,7 @@ def train_on_answers(
     device: torch.device,
     resume: dict[str, Any] | None,
     progress: Progress | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Epoch]:
     """Batches of half "yes" and half "no" patches, a share of `rehearsal` of photos with masks; logs loss, dense, bag
     and how many answers the pooled logits give right."""
@@ -51,7 +53,16 @@ def train_on_answers(
     shapes = np.array([mask.shape for mask in exact[1]], np.int64).reshape(-1, 2)
     samples = knobs.samples_per_epoch or len(patches)
     feed = AnswerFeed(cutter(images, device), patches, drawn, shapes, patch_px, knobs.rehearsal, samples)
-    return fit(model, feed, lambda _: answers_loss(knobs), knobs, device=device, resume=resume, progress=progress)
+    return fit(
+        model,
+        feed,
+        lambda _: answers_loss(knobs),
+        knobs,
+        device=device,
+        resume=resume,
+        progress=progress,
+        ranks=ranks,
+    )
 
 
 @dataclass(frozen=True)

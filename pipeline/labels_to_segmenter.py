@@ -15,6 +15,7 @@ from pipeline.knobs import SegmenterKnobs
 from pipeline.learning.augmentation import GEOMETRIES, QUARTER
 from pipeline.learning.cutting import Cutter, cutter
 from pipeline.learning.losses import segmenter_loss
+from pipeline.learning.ranks import ALONE, Ranks
 from pipeline.learning.training import Batch, Epoch, Progress, draw, fit
 from pipeline.ops.types import Grey, ImageRGB
 
@@ -29,6 +30,7 @@ def train_segmenter(
     device: torch.device,
     resume: dict[str, Any] | None,
     progress: Progress | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Epoch]:
     """Random crops; a target is uint8 H×W, 255 = surely crack. `sides` weigh the side outputs. Logs the loss.
 
@@ -42,7 +44,16 @@ def train_segmenter(
     geometries = GEOMETRIES if knobs.geometry == "eightfold" else 1
     samples = knobs.samples_per_epoch or len(images) * geometries
     feed = CropFeed(cutter(images, device), cutter(targets, device), shapes, knobs.crop_px, geometries, samples)
-    return fit(model, feed, segmenter_loss(knobs, sides), knobs, device=device, resume=resume, progress=progress)
+    return fit(
+        model,
+        feed,
+        segmenter_loss(knobs, sides),
+        knobs,
+        device=device,
+        resume=resume,
+        progress=progress,
+        ranks=ranks,
+    )
 
 
 def common_shapes(images: Sequence[ImageRGB], targets: Sequence[Grey]) -> npt.NDArray[np.int64]:

@@ -16,6 +16,7 @@ from models.networks.classifier import Classifier
 from pipeline.knobs import ClassifierKnobs, Precision
 from pipeline.learning.augmentation import PatchIndex
 from pipeline.learning.cutting import Cutter, cutter
+from pipeline.learning.ranks import ALONE, Ranks
 from pipeline.learning.training import Batch, Bytes, Epoch, Progress, draw, evaluating, fit, laid_out, to_batch
 from pipeline.ops.types import ImageRGB
 
@@ -30,11 +31,21 @@ def train_classifier(
     device: torch.device,
     resume: dict[str, Any] | None,
     progress: Progress | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Epoch]:
     """Cross-entropy of crack against no crack; logs loss and training_accuracy."""
     check_kinds(patches.label)
     feed = PatchFeed(cutter(images, device), patches, patch_px, knobs.samples_per_epoch or len(patches))
-    return fit(model, feed, lambda _: cross_entropy, knobs, device=device, resume=resume, progress=progress)
+    return fit(
+        model,
+        feed,
+        lambda _: cross_entropy,
+        knobs,
+        device=device,
+        resume=resume,
+        progress=progress,
+        ranks=ranks,
+    )
 
 
 def check_kinds(labels: npt.NDArray[np.uint8], where: str = "the training set") -> None:

@@ -32,6 +32,7 @@ from tasks.questions.export import Export
 from tasks.questions.fetch import Fetch
 from tasks.questions.gc import Gc
 from tasks.questions.inspect_image import Inspect
+from tasks.questions.judge import Judge
 from tasks.questions.label_tables import LabelTables
 from tasks.questions.plan import Plan
 from tasks.questions.predict import Predict
@@ -82,6 +83,7 @@ GROUPS: dict[str, list[type[luigi.Task]]] = {
     "the whole road": [RunAll],
     "what would run": [Plan],
     "more tables": [LabelTables, CrossTable, Ablations, EffortCurve, Efficiency, Compare],
+    "the referee": [Judge],
     "one image": [Inspect],
     "data sets": [Fetch],
     "the starter": [Starter],

@@ -46,6 +46,7 @@ def usual_arch(experiment: Experiment) -> str:
 class Classifier(TrainedStage[ClassifierKnobs]):
     arch = ARCH
     axis_names = ("arch",)
+    own_job = True
     unit = "patches"
 
     def settle(self) -> None:

@@ -6,13 +6,13 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.knobs import DatasetKnobs, FetchKnobs
+from pipeline.knobs import DatasetKnobs, FetchKnobs, TreesKnobs, as_dict
 from pipeline.layouts.on_disk import SPLITS, Row
 from tasks.core.cache import Draft
+from tasks.core.engines.choice import workers_of
 from tasks.core.errors import SettingsError, StageError
 from tasks.core.settings import answers_file, data_folder
 from tasks.core.stage import AnyStage, Stage
-from tasks.core.workers import workers_of
 from tasks.demo_photos import DemoPhotos
 from tasks.intake import photo_index
 from tasks.intake.examination import Verdict
@@ -36,7 +36,11 @@ class Dataset(Stage[DatasetKnobs]):
             return Drawn(self.dataset, self.sibling(DemoPhotos).entry.folder, self.knobs, limits)
         root = data_folder() / Path(self.knobs.root or self.dataset).expanduser()
         answers = answers_file(self.dataset) if self.knobs.layout == "answers" else None
-        return Read(self.dataset, root, self.knobs, limits, answers)
+        return Read(self.dataset, root, self.knobs, limits, answers, self.described())
+
+    def described(self) -> TreesKnobs | None:
+        """Where images and masks lie, where the layout has to be told."""
+        return self.experiment.resolve(TreesKnobs) if self.knobs.layout == "trees" else None
 
     def part_stages(self) -> dict[str, Dataset]:
         """The data sets that are combined, each with the settings of its own file."""
@@ -54,7 +58,9 @@ class Dataset(Stage[DatasetKnobs]):
 
     def significant_knobs(self) -> dict[str, object]:
         """Not the place of the data, whose checksums count, and not the names of parts, whose keys count."""
-        return {name: value for name, value in super().significant_knobs().items() if name not in ("root", "parts")}
+        described = {"trees": as_dict(self.described())} if self.knobs.layout == "trees" else {}
+        mine = {name: value for name, value in super().significant_knobs().items() if name not in ("root", "parts")}
+        return {**mine, **described}
 
     def fingerprint(self) -> str:
         return self.source.fingerprint()

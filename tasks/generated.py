@@ -13,10 +13,11 @@ from pipeline.layouts.on_disk import is_picture
 from pipeline.ops.types import ImageRGB, Mask
 from tasks.core import files
 from tasks.core.cache import Draft
+from tasks.core.engines.choice import workers_of
 from tasks.core.errors import SettingsError, StageError
 from tasks.core.settings import data_folder, known
 from tasks.core.stage import AnyStage, Stage
-from tasks.core.workers import Place, workers_of
+from tasks.core.workers import Place
 from tasks.dataset import Dataset
 from tasks.intake import fingerprint, photo_decoding
 from tasks.intake.photo_index import Photo

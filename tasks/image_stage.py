@@ -6,7 +6,7 @@ import abc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,10 @@ from pipeline.layouts.on_disk import SPLITS
 from pipeline.ops.types import Mask
 from tasks.core import cache, files, parameters
 from tasks.core.cache import Draft
+from tasks.core.engines.choice import workers_of
+from tasks.core.files import Record
 from tasks.core.stage import AnyStage, KnobsT, Stage
-from tasks.core.workers import Job, Place, workers_of
+from tasks.core.workers import Job, Place
 from tasks.dataset import Dataset
 from tasks.intake.photo_index import Photo
 
@@ -69,17 +71,27 @@ def make_each(
     below: str = "",
 ) -> None:
     """The file of every photo that is not in the draft (or a folder below it) yet, with progress."""
-    (draft.folder / below).mkdir(parents=True, exist_ok=True)
-    written = WrittenJob(job, draft.folder / below, suffix)
-    missing = [photo for photo in photos if not written.path(photo).exists()]
+    folder = draft.folder / below
+    folder.mkdir(parents=True, exist_ok=True)
+    written, there = WrittenJob(job, folder, suffix), {path.name for path in folder.iterdir()}
+    missing = [photo for photo in photos if f"{photo.id}{suffix}" not in there]
     done, half = len(photos) - len(missing), max(len(missing) // 2, 1)
     with stage.progress() as progress:
         progress.start_at(done)
-        steps = workers_of(stage.execution, networks=networks).map(written, missing)
-        for number, _ in enumerate(steps, start=1):
+        found = workers_of(stage.execution, networks=networks).map(written, missing)
+        for number, (photo, told) in enumerate(zip(missing, found, strict=True), start=1):
+            draft.known[f"{below}/{photo.id}{suffix}".lstrip("/")] = told.record
+            draft.devices.add(told.device)
             if number == half:
                 cache.chaos(stage.stage(), "mid")
             progress(done + number, len(photos))
+
+
+class Written(NamedTuple):
+    """What is told of a file by who wrote it."""
+
+    record: Record
+    device: str
 
 
 @dataclass(frozen=True)
@@ -90,12 +102,9 @@ class WrittenJob:
     folder: Path
     suffix: str
 
-    def path(self, photo: Photo) -> Path:
-        return self.folder / f"{photo.id}{self.suffix}"
-
-    def open(self, place: Place) -> Callable[[Photo], None]:
-        work = self.job.open(place)
-        return lambda photo: files.write_map(self.path(photo), work(photo))
+    def open(self, place: Place) -> Callable[[Photo], Written]:
+        work, device = self.job.open(place), place.name()
+        return lambda photo: Written(files.write_map(self.folder / f"{photo.id}{self.suffix}", work(photo)), device)
 
 
 @dataclass(frozen=True)

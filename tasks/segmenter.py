@@ -17,11 +17,12 @@ from pipeline.knobs.ranges import nearest
 from tasks.classifier import ARCH
 from tasks.core import files, parameters
 from tasks.core.cache import Draft
+from tasks.core.course import WEIGHTS, Epochs
 from tasks.core.errors import SettingsError, StageError, one_of
 from tasks.core.settings import Experiment
 from tasks.core.shipped import starter
 from tasks.core.stage import AnyStage
-from tasks.core.trained_stage import WEIGHTS, Epochs, TrainedStage, start_weights
+from tasks.core.trained_stage import TrainedStage, start_weights
 from tasks.core.workers import place_of
 from tasks.edge_maps import EdgeMaps
 from tasks.generated import Generated
@@ -125,6 +126,7 @@ class Segmenter(TrainedStage[SegmenterKnobs]):
     segmenter, labels, arch = SEGMENTER, LABELS, ARCH
     added = parameters.name_of("semi: whose test images; '' = of this data set")
     axis_names = ("segmenter", "labels")
+    own_job = True
     unit = "crops"
 
     def settle(self) -> None:

@@ -65,6 +65,7 @@ def test_the_table_names_nets_sizes_and_ratios(
     assert all(float(row.split()[-1]) > 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_the_labels_are_timed_stage_by_stage_in_both_precisions(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_labels, "SIZE_HW", (256, 320))
     monkeypatch.setattr(bench_labels, "PASSES", 1)

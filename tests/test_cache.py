@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tasks.core import cache, files
+from tasks.core import cache, files, locks
 from tasks.core.cache import Draft, Entry
 from tasks.core.errors import StageError
 
@@ -120,8 +121,8 @@ def test_a_full_disk_is_one_sentence_with_what_is_needed_and_what_is_free(tmp_pa
 HOLDER = """
 import sys, time
 from pathlib import Path
-from tasks.core import cache
-with cache.locked(Path(sys.argv[1]), lambda words: None):
+from tasks.core import locks
+with locks.locked(Path(sys.argv[1]), lambda words: None):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -134,11 +135,11 @@ def test_a_lock_is_held_by_a_living_process_only(entry: Entry) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        assert cache.is_locked(entry.folder)
+        assert locks.is_locked(entry.folder)
         holder.send_signal(signal.SIGKILL)
-    assert not cache.is_locked(entry.folder)
+    assert not locks.is_locked(entry.folder)
     heard: list[str] = []
-    with cache.locked(entry.folder, heard.append):
+    with locks.locked(entry.folder, heard.append):
         assert heard == [], "nobody is waited for"
 
 
@@ -151,3 +152,83 @@ def test_the_key_does_not_depend_on_the_order_in_which_values_are_named() -> Non
 def test_root_can_make_the_small_file_systems_that_the_fault_tests_need(tmp_path: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)], check=True)
     subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def large(entry: Entry, monkeypatch: pytest.MonkeyPatch) -> Entry:
+    """An entry that counts as large with its three files."""
+    monkeypatch.setattr(cache, "MANY", 2)
+    draft = cache.open_draft(entry, "Stage", resumable=False)
+    for name in ("part/a.txt", "b.txt", "c.txt"):
+        files.write_text(draft.path(name), "some content")
+    draft.commit({"key": entry.key})
+    return entry
+
+
+def test_of_very_many_files_the_checksums_lie_beside_the_manifest(
+    entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large(entry, monkeypatch)
+    assert set(entry.manifest()["files"]) == {"records.json"}
+    assert entry.records().keys() == {"part/a.txt", "b.txt", "c.txt", "records.json"}
+    assert entry.wrong_checksums() == []
+    assert entry.checked("b.txt").read_text() == "some content"
+
+
+def test_of_very_many_files_a_missing_one_is_always_noticed_and_a_cut_one_when_looked_at_thoroughly(
+    entry: Entry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert large(entry, monkeypatch).is_complete()
+    (entry.folder / "c.txt").write_text("cut")
+    assert entry.is_complete(), "no file came or went"
+    assert entry.damage(thoroughly=True) == "c.txt has 3 bytes instead of 12"
+    (entry.folder / "c.txt").write_text("some content")
+    (entry.folder / "part" / "a.txt").unlink()
+    assert entry.damage() == "part/a.txt is missing"
+
+
+def test_what_writers_told_of_files_is_not_read_again_unless_the_size_differs(entry: Entry) -> None:
+    draft = cache.open_draft(entry, "Stage", resumable=True)
+    for name in ("told.txt", "other.txt", "resumed.txt"):
+        files.write_text(draft.path(name), "1234")
+    told: files.Record = {"size": 4, "sha256": "as told"}
+    draft.known.update({"told.txt": told, "other.txt": {"size": 5, "sha256": "of another"}})
+    draft.path(f".half.txt-1{files.PARTIAL}").write_text("left by a killed writer")
+    draft.commit({"key": entry.key})
+    found = entry.records()
+    assert found["told.txt"] == told
+    assert found["other.txt"] == found["resumed.txt"] == {"size": 4, "sha256": files.sha256(entry.folder / "other.txt")}
+    assert len(found) == 3
+
+
+def test_where_the_file_system_has_no_locks_the_rename_decides_and_it_is_said_once(
+    entry: Entry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    drafts = []
+    for _ in range(2):
+        with locks.locked(entry.folder, print):
+            drafts.append(cache.open_draft(entry, "Stage", resumable=True))
+    assert drafts[0].folder.name.endswith(f"-{os.uname().nodename}-{os.getpid()}")
+    assert capsys.readouterr().err.count("has no file locks (Lustre: mount it with -o flock)") == 1
+    files.write_text(drafts[0].path("b.txt"), "more")
+    drafts[0].commit({"key": entry.key})
+    assert entry.is_complete()
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_files_are_committed_within_a_minute(entry: Entry) -> None:
+    draft = cache.open_draft(entry, "Stage", resumable=True)
+    for number in range(100_000):
+        content = number.to_bytes(4, "big") * 500
+        files.write_bytes(draft.folder / f"{number:06d}.png", content)
+        draft.known[f"{number:06d}.png"] = {"size": len(content), "sha256": "0" * 64}
+    started = time.monotonic()
+    draft.commit({"key": entry.key})
+    assert time.monotonic() - started < 60
+    assert entry.is_complete()
+    started = time.monotonic()
+    assert entry.is_complete()
+    assert time.monotonic() - started < 0.1

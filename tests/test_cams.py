@@ -207,6 +207,7 @@ def test_an_image_leaves_no_tensor_and_no_hook_behind(knobs: CamsKnobs) -> None:
     assert left == {"tensors": 0, "tensor_bytes": 0, "hooks": 0}
 
 
+@pytest.mark.slow
 @needs_mallinfo
 @pytest.mark.parametrize(("knobs", "images"), [(ANALYTIC, 1000), (PACKAGE, 60)], ids=["analytic", "package"])
 def test_memory_does_not_grow_over_a_thousand_images(knobs: CamsKnobs, images: int) -> None:

@@ -97,6 +97,7 @@ def test_a_slip_is_one_sentence(tiny: Path, given: dict[str, str], words: str) -
         EffortCurve(dataset="tiny", **given)
 
 
+@pytest.mark.slow
 def test_the_curve_tells_what_was_really_given_and_what_it_cost(tiny: Path, luigi_run: Luigi) -> None:
     words = ("--segmenter", "unet", "--answers", "[4]", "--masks", "[3]", "--answer-s", "3", "--mask-min", "2")
     done = luigi_run("EffortCurve", "--dataset", "tiny", *words, "--MergedLabels-rule", "mean")

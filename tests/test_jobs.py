@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tasks import STAGES, CrfLabels, PseudoLabels, Refinements
-from tasks.core.workers import Workers
+from tasks.core.workers import Processes
 from tests.conftest import ROOT, made
 
 MODULES = [
@@ -45,7 +45,7 @@ def test_a_job_is_frozen_and_its_fields_are_no_tasks(job: type) -> None:
 def test_a_job_that_crossed_a_wire_gives_the_same_bytes(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     handed: list[Any] = []
 
-    def over_a_wire(workers: Workers, job: Any, items: Sequence[Any]) -> Iterator[Any]:
+    def over_a_wire(workers: Processes, job: Any, items: Sequence[Any]) -> Iterator[Any]:
         sent = pickle.dumps(job)
         handed.append(sent)
         return map(pickle.loads(sent).open(workers.place.enter()), items)
@@ -56,7 +56,7 @@ def test_a_job_that_crossed_a_wire_gives_the_same_bytes(finished: Path, monkeypa
         Refinements(dataset="tiny", segmenter="unet", labels="full", split="test", method="guided"),
     ]
     before = [_files(made(stage).entry.folder) for stage in stages]
-    monkeypatch.setattr(Workers, "map", over_a_wire)
+    monkeypatch.setattr(Processes, "map", over_a_wire)
     for stage, files in zip(stages, before, strict=True):
         stage.entry.folder.rename(stage.entry.folder.with_name("away"))
         assert _files(made(stage).entry.folder) == files

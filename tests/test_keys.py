@@ -26,6 +26,7 @@ NOT_IN_KEYS = {
     *(("Efficiency", name) for name in knobs.fields(knobs.EfficiencyKnobs)),
     *(("LabelTables", name) for name in knobs.fields(knobs.LabelTablesKnobs)),
     *(("CrossTable", name) for name in knobs.fields(knobs.CrossTableKnobs)),
+    *(("Judge", name) for name in knobs.fields(knobs.JudgeKnobs)),
     *(("Ablations", name) for name in knobs.fields(knobs.AblationsKnobs)),
     *(("EffortCurve", name) for name in knobs.fields(knobs.EffortCurveKnobs)),
     *(("Starter", name) for name in knobs.fields(knobs.StarterKnobs)),
@@ -46,6 +47,7 @@ NOT_ALONE = {
     *((section, "flips") for section in ("MergeWeights", "RoundLabels")),  # in test_merged_labels
     *(("Refinements", name) for name in knobs.fields(knobs.RefinementsKnobs)),
     *(("EdgeMaps", name) for name in knobs.fields(knobs.EdgeMapsKnobs)),
+    *(("Trees", name) for name in knobs.fields(knobs.TreesKnobs)),  # in test_trees
 }
 KNOBS = [
     (section, name)
@@ -65,6 +67,8 @@ OTHER_LISTS = {
     "variants": ["two_classes"],
     "merge_rules": ["mean"],
     "sources": ["starter"],
+    "slurm": {"partition": "another"},
+    "slurm_networks": {"gres": "gpu:1"},
     "exclude": ["a"],
     "val_names": ["b"],
     "test_names": ["c"],
@@ -262,6 +266,6 @@ def test_a_raised_version_renames_the_stage_and_all_below(tiny: Path, monkeypatc
 
 def test_every_section_of_the_settings_belongs_to_a_stage_or_to_the_execution() -> None:
     offered = {name for names in tasks.NAMES.values() for name in names}
-    assert set(knobs.SECTIONS) - {"Execution", "Measuring"} <= offered  # these belong to no one task
+    assert set(knobs.SECTIONS) - {"Execution", "Measuring", "Trees"} <= offered  # these belong to no one task
     for stage in tasks.STAGES:
         assert knobs.section_of(stage.schema) == stage.__name__

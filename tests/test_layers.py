@@ -22,7 +22,7 @@ FORBIDDEN = {
 NAMES_NOT_FILES = {"pipeline/layouts"}  # PurePosixPath touches no file
 HEAVY = {"torch", "torchvision", "pytorch_grad_cam", "numba", "skimage", "pydensecrf", "cv2"}
 # floors of tasks/, from the ground up: a file imports from its own floor and from those below; "" is the figure
-FLOORS = (("core",), ("intake",), ("", "reports", "photos", "serving"), ("questions",), ("bench",))
+FLOORS = (("core", "core.engines"), ("intake",), ("", "reports", "photos", "serving"), ("questions",), ("bench",))
 SHARED_BASES = {"image_stage", "labels", "lesson", "supervision"}  # of the stages at the top of tasks/
 FIGURE = {
     *("demo_photos", "generated", "dataset", "patches", "classifier", "patch_maps", "cams", "threshold_maps"),

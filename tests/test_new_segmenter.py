@@ -114,6 +114,7 @@ def test_what_a_new_segmenter_wants_beside_pixels_is_asked_for_before_anything_r
     assert luigi(*plan).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_new_segmenter_with_side_outputs_is_asked_for_their_weights(command: Callable[[str], Run]) -> None:
     luigi, train = command(SIDED), ("Segmenter", "--segmenter", "toy", "--labels", "full")
     done = luigi(*train)

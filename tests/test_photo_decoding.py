@@ -244,6 +244,35 @@ def test_a_mask_that_is_mostly_crack_is_taken_but_told(tmp_path: Path, rules: Da
     assert "80% of the pixels are crack; is the mask inverted?" in warned[0]
 
 
+def test_a_black_mask_is_black_whatever_jpeg_makes_of_it(tmp_path: Path, rules: DatasetKnobs) -> None:
+    path, shades = tmp_path / "m.jpg", set()
+    for quality in range(5, 101, 5):
+        Image.new("L", (64, 48), 0).save(path, quality=quality)
+        shades.add(int(np.asarray(Image.open(path)).max()))
+        mask = photo_decoding.load_mask(path, rules, shape_hw=(48, 64), warn=print)
+        assert not mask.any(), quality
+    assert {0, 1, 2} <= shades, "at some qualities black is read as 1, which a mask of 0 and 1 has for crack"
+
+
+def test_a_mask_of_0_and_1_as_jpeg_is_refused_since_nobody_can_tell_what_was_1(
+    tmp_path: Path, rules: DatasetKnobs
+) -> None:
+    two_values(0, 1, 0.3).save(tmp_path / "m.jpg", quality=95)
+    assert len(np.unique(np.asarray(Image.open(tmp_path / "m.jpg")))) == 2
+    with pytest.raises(
+        photo_decoding.RefusedError, match=r"m\.jpg: a mask of 0 and 1 as JPEG, which blurs them; give 0"
+    ):
+        photo_decoding.load_mask(tmp_path / "m.jpg", rules, shape_hw=two_values(0, 1, 0.3).size[::-1], warn=print)
+
+
+def test_a_jpeg_mask_is_cut_at_the_threshold(tmp_path: Path, rules: DatasetKnobs) -> None:
+    line = Image.new("L", (64, 48), 0)
+    line.paste(255, (10, 20, 50, 23))
+    line.save(tmp_path / "m.jpg", quality=95)
+    mask = photo_decoding.load_mask(tmp_path / "m.jpg", rules, shape_hw=(48, 64), warn=lambda _: None)
+    assert (mask == (np.asarray(line) == 255)).all()
+
+
 def test_where_crack_is_black_masks_are_turned_over(tmp_path: Path, rules: DatasetKnobs) -> None:
     mask, warned = loaded(tmp_path / "m.png", two_values(0, 255, 0.8), replace(rules, mask_inverted=True))
     assert mask.mean() == pytest.approx(0.2)

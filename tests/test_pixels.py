@@ -17,10 +17,13 @@ from pipeline.knobs import ExecutionKnobs
 from tasks.core import pixel_store
 from tasks.core.cache import Entry
 from tasks.core.pixel_file import Chosen, Pixels
+from tasks.core.settings import Experiment
 from tasks.core.workers import Place
 from tests.conftest import ROOT
 
-ONE = ExecutionKnobs(device="cpu", threads=1, processes=1, time_limit_s=0, decoded_mb=1)
+ONE = replace(
+    Experiment("", "paper").resolve(ExecutionKnobs), device="cpu", threads=1, processes=1, time_limit_s=0, decoded_mb=1
+)
 
 
 def picture(index: int) -> np.ndarray:
@@ -150,8 +153,9 @@ def test_images_can_be_chosen_from_several_files_in_any_order(place: Path) -> No
 
 MEMORY = """
 import resource, sys, pathlib, numpy as np
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pipeline.knobs import ExecutionKnobs
+from tasks.core.settings import Experiment
 from tasks.core.cache import Entry
 from tasks.core.pixel_store import decoded
 
@@ -163,7 +167,7 @@ class Grey:
         return lambda index: np.full((1000, 1000), index % 256, np.uint8)
 
 count = int(sys.argv[1])
-knobs = ExecutionKnobs("cpu", 1, 1, 0, 900)
+knobs = replace(Experiment("", "paper").resolve(ExecutionKnobs), processes=1, decoded_mb=900)
 with decoded(Entry(pathlib.Path("x"), ""), "a", Grey(), range(count), knobs, print) as views:
     assert sum(int(view.max()) for view in views) == sum(index % 256 for index in range(count))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)

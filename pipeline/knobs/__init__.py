@@ -6,6 +6,7 @@ No knob has a default: the numbers are in `configs/`. Imports nothing heavy, so 
 from __future__ import annotations
 
 from pipeline.knobs.data import DatasetKnobs, DemoPhotosKnobs, FetchKnobs, GeneratedKnobs, PatchesKnobs
+from pipeline.knobs.judging import JudgeKnobs
 from pipeline.knobs.labels import (
     CamsKnobs,
     CrfLabelsKnobs,
@@ -23,7 +24,7 @@ from pipeline.knobs.labels import (
 )
 from pipeline.knobs.measuring import MeasuringKnobs
 from pipeline.knobs.photos import AnswerKnobs, ExportKnobs, PredictKnobs
-from pipeline.knobs.ranges import as_dict, check, fields
+from pipeline.knobs.ranges import as_dict, check, fields, in_words
 from pipeline.knobs.tables import (
     AblationsKnobs,
     CrossTableKnobs,
@@ -45,12 +46,14 @@ from pipeline.knobs.training import (
     SegmenterKnobs,
     TrainingKnobs,
 )
+from pipeline.knobs.trees import TreesKnobs
 
 _SCHEMAS: tuple[type, ...] = (
     *(
         DemoPhotosKnobs,
         GeneratedKnobs,
         DatasetKnobs,
+        TreesKnobs,
         PatchesKnobs,
         ClassifierKnobs,
         PatchMapsKnobs,
@@ -69,21 +72,22 @@ _SCHEMAS: tuple[type, ...] = (
     *(SegmenterKnobs, PredictionsKnobs),
     *(RefinementsKnobs, ScoresKnobs, DiagnosisKnobs, TuneLabelsKnobs, TablesKnobs),
     *(MeasuringKnobs, PredictKnobs, AnswerKnobs, ExportKnobs),
-    *(LabelTablesKnobs, CrossTableKnobs, StarterKnobs, EfficiencyKnobs, FetchKnobs, GcKnobs, ExecutionKnobs),
-    *(EffortCurveKnobs, AblationsKnobs),
+    *(LabelTablesKnobs, CrossTableKnobs, AblationsKnobs, EffortCurveKnobs, JudgeKnobs, StarterKnobs, EfficiencyKnobs),
+    *(FetchKnobs, GcKnobs, ExecutionKnobs),
 )
 SECTIONS = {schema.__name__.removesuffix("Knobs"): schema for schema in _SCHEMAS}
 # fmt: off
 __all__ = [
     "SECTIONS", "AblationsKnobs", "AnswerKnobs", "CamsKnobs", "ClassifierKnobs", "CrfLabelsKnobs", "CrfSearchKnobs",
     "CrossTableKnobs", "DatasetKnobs", "DemoPhotosKnobs", "DiagnosisKnobs", "EdgeMapsKnobs", "EfficiencyKnobs",
-    "EffortCurveKnobs", "ExecutionKnobs", "ExportKnobs", "FetchKnobs", "GcKnobs", "GeneratedKnobs",
+    "EffortCurveKnobs", "ExecutionKnobs", "ExportKnobs", "FetchKnobs", "GcKnobs", "GeneratedKnobs", "JudgeKnobs",
     "LabelTablesKnobs", "MeasuringKnobs",
     "MergeRule", "MergeWeightsKnobs", "MergedLabelsKnobs", "PatchMapsKnobs", "PatchesKnobs", "PhotometricKnobs",
     "Precision", "PredictKnobs", "PredictionsKnobs", "PseudoLabelsKnobs", "RefinementsKnobs", "RoundLabelsKnobs",
     "ScoresKnobs",
-    "SegmenterKnobs", "StarterKnobs", "TablesKnobs", "ThresholdMapsKnobs", "TrainingKnobs", "TuneLabelsKnobs",
-    "as_dict", "check", "fields", "section_of",
+    "SegmenterKnobs", "StarterKnobs", "TablesKnobs", "ThresholdMapsKnobs", "TrainingKnobs", "TreesKnobs",
+    "TuneLabelsKnobs",
+    "as_dict", "check", "fields", "in_words", "section_of",
 ]
 # fmt: on
 

@@ -20,7 +20,9 @@ class DemoPhotosKnobs:
 
 @dataclass(frozen=True)
 class DatasetKnobs:
-    layout: Literal["synthetic", "folders", "crack500", "cfd", "ael", "dcd", "classes", "csv", "answers", "combined"]
+    layout: Literal[
+        "synthetic", "folders", "crack500", "cfd", "ael", "dcd", "classes", "csv", "answers", "trees", "combined"
+    ]
     root: str  # a folder or an archive, below HAIRLINE_DATA or data/; "": the data set's name
     parts: list[str]  # combined: the data sets it is made of
     exclude: list[str]  # names of images, as in the next two

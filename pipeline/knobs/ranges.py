@@ -33,6 +33,7 @@ Side = Annotated[int, Range(1, 65_536)]  # of an image or a window, in pixels
 Share = Annotated[float, Range(0.0, 1.0)]
 Amount = Annotated[float, Range(0.0, 1e6)]
 Seed = Annotated[int, Range(0, 2**31 - 1)]
+Plain = dict[str, str | int | float]  # a table of texts and numbers
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text in quotes"}
 
 
@@ -77,9 +78,17 @@ def _collection(annotation: Any, value: Any) -> Any:
         if isinstance(value, (list, tuple)):
             return [check(get_args(annotation)[0], item) for item in value]
         raise ValueError(f"{value!r}; allowed: a list")
+    if annotation == Plain:
+        return _table(value)
     if isinstance(value, Mapping) and all(isinstance(item, Mapping) for item in value.values()):
         return {str(name): dict(item) for name, item in sorted(value.items())}
     raise ValueError(f"{value!r}; allowed: one table of options for each name")
+
+
+def _table(value: Any) -> dict[str, str | int | float]:
+    if isinstance(value, Mapping) and all(type(item) in (str, int, float) for item in value.values()):
+        return {str(name): item for name, item in sorted(value.items())}
+    raise ValueError(f"{value!r}; allowed: a table of texts and numbers")
 
 
 def _plain(kind: Any, value: Any) -> Any:
@@ -103,6 +112,8 @@ def in_words(annotation: Any) -> str:
         return " or ".join(map(str, arguments))
     if origin is list:
         return f"a list, of each item {in_words(arguments[0])}"
+    if annotation == Plain:
+        return 'a table of texts and numbers, as JSON: {"partition": "long", "time": "8:00:00"}'
     if origin is dict:
         return 'a table of options for each name, as JSON: {"unet": {"width": 16}}'
     return "a text" if annotation is str else _WORDS[annotation]

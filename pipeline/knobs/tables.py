@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pipeline.knobs.ranges import Amount, Count, Positive, Range, Seed, Share, Side
+from pipeline.knobs.ranges import Amount, Count, Plain, Positive, Range, Seed, Share, Side
 from pipeline.knobs.training import Precision
 
 
@@ -98,12 +99,39 @@ class GcKnobs:
     keep_days: Count  # what a command line made is no rubbish before
 
 
+_OURS = ("array", "job-name", "output", "error", "open-mode", "chdir", "parsable", "wrap")  # options of sbatch
+_OPTION = re.compile(r"[a-z][a-z-]*")
+
+
 @dataclass(frozen=True)
 class ExecutionKnobs:
     """What may not change a result beyond round-off; never part of a key."""
 
     device: Literal["auto", "cpu", "cuda"]
-    threads: Annotated[int, Range(1, 256)]  # of one computing process
+    threads: Annotated[int, Range(1, 256)]  # of one computing process; of each rank
     processes: Annotated[int, Range(1, 256)]  # side by side, in stages that work image by image
     time_limit_s: Count  # of one stage; 0: none
     decoded_mb: Count  # of the disk, for pixels that are decoded once and read by every training; 0: none are kept
+    workers: Literal["here", "processes", "gpus", "dask", "slurm"]  # who does what goes image by image
+    count: Count  # of the workers on gpus, dask and slurm; 0: as many as there are
+    address: str  # of a dask scheduler that runs; "": one is started on this machine
+    slurm: Plain  # SLURM's own options, and "lines" of shell to run before the work
+    slurm_networks: Plain  # what is different where networks compute
+    ranks: Annotated[int, Range(1, 256)]  # processes on each machine that train one network together; a GPU for each
+    nodes: Annotated[int, Range(1, 256)]  # machines that train one network together, with a common outputs folder
+    rendezvous: str  # "host:port" where several machines meet; "" for one
+
+    def __post_init__(self) -> None:
+        for name, table in (("slurm", self.slurm), ("slurm_networks", self.slurm_networks)):
+            for option, value in table.items():
+                _check_option(name, option, value)
+
+
+def _check_option(table: str, option: str, value: str | float) -> None:
+    if option in _OURS or not _OPTION.fullmatch(option):
+        raise ValueError(
+            f"{table} has {option!r}; allowed: sbatch's long options without their dashes (partition, time, mem …) but "
+            f'for {", ".join(_OURS)}, which the project sets, and lines of shell under "lines"'
+        )
+    if option != "lines" and not set(str(value)).isdisjoint('\n\r"'):
+        raise ValueError(f"{table} has {option} = {value!r}; allowed: one line without quotes")

@@ -16,7 +16,7 @@ IMAGE_SUFFIXES = (*_PLAIN_SUFFIXES, *HEIF_SUFFIXES)
 MASK_SUFFIXES = (*_PLAIN_SUFFIXES, ".mat")
 LABEL_WORDS = {"crack": 1, "no_crack": 0, "positive": 1, "negative": 0, "1": 1, "0": 0}
 FOLDER_WORDS = {word: label for word, label in LABEL_WORDS.items() if not word.isdigit()}
-_OTHER_PICTURES = (".gif", ".avif", ".jp2", ".dng", ".cr2", ".nef", ".ppm", ".pgm", ".svg", ".pdf")
+OTHER_PICTURES = (".gif", ".avif", ".jp2", ".dng", ".cr2", ".nef", ".ppm", ".pgm", ".svg", ".pdf")
 _MASK_FOLDERS = {"masks", "mask", "labels", "gt"}
 _SAFE_STEM_CHARS = 80
 
@@ -59,10 +59,12 @@ class Found:
 
     rows: list[Row] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    lists: list[str] = field(default_factory=list)  # files that say something of the images
 
     def unread(self, paths: Iterable[str]) -> list[str]:
         """The paths that it makes nothing of."""
         read = {path for row in self.rows for path in (row.image, row.mask)} | {each.path for each in self.problems}
+        read.update(self.lists)
         return sorted(path for path in paths if path not in read)
 
 
@@ -78,7 +80,7 @@ def row_id(path: str) -> str:
 
 def is_picture(path: str) -> bool:
     """Whether the name says that it is one, of an accepted kind or not."""
-    return _has(path, (*IMAGE_SUFFIXES, *_OTHER_PICTURES))
+    return _has(path, (*IMAGE_SUFFIXES, *OTHER_PICTURES))
 
 
 def row_of(path: str, *, split: str = "", group: str = "", name: str = "", label: int = -1) -> Row:
@@ -95,14 +97,14 @@ def folders(paths: Iterable[str]) -> Found:
         split = tail[1] if len(tail) > 2 else ""
         if tail[0] == "masks" and _has(path, MASK_SUFFIXES):
             masks.append((key, path))
-        elif tail[0] == "images" and _has(path, _OTHER_PICTURES):
-            problems.append(_other_picture(path))
+        elif tail[0] == "images" and _has(path, OTHER_PICTURES):
+            problems.append(other_picture(path))
         elif tail[0] == "images" and _has(path, IMAGE_SUFFIXES):
             if split not in ("", UNLABELLED, *SPLITS):
                 problems.append(Problem(path, f"{split!r} is no split; allowed: {', '.join(SPLITS)}, {UNLABELLED}"))
             else:
                 images.append((key, row_of(path, split=split, group=key)))
-    return _joined(images, masks, problems)
+    return joined(images, masks, problems)
 
 
 def crack500(paths: Iterable[str]) -> Found:
@@ -115,7 +117,7 @@ def crack500(paths: Iterable[str]) -> Found:
             masks.append((f"{split}/{stem}", path))
         elif _has(path, IMAGE_SUFFIXES):
             images.append((f"{split}/{stem}", row_of(path, split=split, group=_without_corner(stem))))
-    return _joined(images, masks)
+    return joined(images, masks)
 
 
 def _without_corner(stem: str) -> str:
@@ -132,7 +134,7 @@ def cfd(paths: Iterable[str]) -> Found:
             masks.append((key, path))
         elif tail[0] == "image" and _has(path, IMAGE_SUFFIXES):
             images.append((key, row_of(path)))
-    return _unlabelled_without_mask(_joined(images, masks))
+    return _unlabelled_without_mask(joined(images, masks))
 
 
 def ael(paths: Iterable[str]) -> Found:
@@ -146,7 +148,7 @@ def ael(paths: Iterable[str]) -> Found:
         elif tail[0] == "IMAGES" and _has(path, IMAGE_SUFFIXES):
             split = UNLABELLED if "nogt" in path.lower() else ""
             images.append((f"{above}/{name}", row_of(path, split=split, group=name, name=name)))
-    return _unlabelled_without_mask(_joined(images, masks))
+    return _unlabelled_without_mask(joined(images, masks))
 
 
 def _ael_name(stem: str) -> str:
@@ -166,7 +168,7 @@ def dcd(paths: Iterable[str]) -> Found:
             masks.append((key, path))
         elif kind == "img" and _has(path, IMAGE_SUFFIXES):
             images.append((key, row_of(path, split=half, group=group)))
-    found = _joined(images, masks)
+    found = joined(images, masks)
     if {row.split for row in found.rows} == {"train"}:
         found.rows = [replace(row, split="") for row in found.rows]
     return found
@@ -181,8 +183,8 @@ def classes(paths: Iterable[str]) -> Found:
         labels = {FOLDER_WORDS[word] for word in map(_as_word, above) if word in FOLDER_WORDS}
         if not labels or not is_picture(path):
             continue
-        if _has(path, _OTHER_PICTURES):
-            found.problems.append(_other_picture(path))
+        if _has(path, OTHER_PICTURES):
+            found.problems.append(other_picture(path))
         elif len(labels) > 1:
             found.problems.append(Problem(path, "lies in a folder for cracks and in one for none; move it"))
         else:
@@ -215,6 +217,7 @@ LOOKS_FOR = {
     "dcd": "train_img/….jpg and train_lab/….png, test_img/… and test_lab/…",
     "classes": "crack/….jpg and no_crack/….jpg",
     "csv": "labels.csv with a line for each",
+    "trees": "what fits [Trees] images and masks",
     "answers": "photos, in whatever folders",
 }
 
@@ -240,7 +243,7 @@ def _has(path: str, suffixes: tuple[str, ...]) -> bool:
     return PurePosixPath(path).suffix.lower() in suffixes
 
 
-def _other_picture(path: str) -> Problem:
+def other_picture(path: str) -> Problem:
     return Problem(path, f"no accepted kind of image; save it as one of {', '.join(IMAGE_SUFFIXES)}")
 
 
@@ -253,7 +256,7 @@ def _below(paths: Iterable[str], names: tuple[str, ...]) -> Iterator[tuple[str, 
             yield path, str(PurePosixPath(*parts[: at[0]])), parts[at[0] :]
 
 
-def _joined(images: list[Keyed], masks: list[tuple[str, str]], problems: Iterable[Problem] = ()) -> Found:
+def joined(images: list[Keyed], masks: list[tuple[str, str]], problems: Iterable[Problem] = ()) -> Found:
     """Images with their masks. A pairing that is not one to one is a problem, never a guess."""
     found = Found(problems=list(problems))
     masks_of: dict[str, list[str]] = {}

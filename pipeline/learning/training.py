@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from pipeline.knobs import Precision, SegmenterKnobs, TrainingKnobs
 from pipeline.learning.augmentation import photometric
+from pipeline.learning.ranks import ALONE, Ranks
 
 Bytes = npt.NDArray[np.uint8] | Tensor  # uint8, on the host or already on the device
 Batch = tuple[Bytes, Bytes]  # N×H×W×3 RGB (×4 with edges), and what the loss compares with
@@ -71,6 +72,7 @@ def fit(
     device: torch.device,
     resume: dict[str, Any] | None,
     progress: Progress | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Epoch]:
     """Train the model in place, epoch by epoch, each with its own loss; `resume` is the state of an earlier epoch."""
     place(model, device, knobs.precision)
@@ -82,8 +84,8 @@ def fit(
         done = int(resume["epoch"])
     for number in range(done + 1, knobs.epochs + 1):
         started = time.perf_counter()
-        with seeded(epoch_seed(knobs.seed, number), device):
-            log = _epoch(number, model, feed, loss_at(number), knobs, device, optimiser, progress)
+        with seeded(epoch_seed(knobs.seed, number), device), ranks.joined(model):
+            log = _epoch(number, model, feed, loss_at(number), knobs, device, optimiser, progress, ranks)
         seconds = time.perf_counter() - started
         log |= {"seconds": seconds, "samples_per_second": len(feed) / seconds}
         yield Epoch(number, log, model, optimiser)
@@ -98,6 +100,7 @@ def _epoch(
     device: torch.device,
     optimiser: torch.optim.Optimizer,
     progress: Progress | None,
+    ranks: Ranks,
 ) -> dict[str, float]:
     """Every sample of the epoch once; the log is the mean over its samples."""
     model.train()
@@ -110,10 +113,11 @@ def _epoch(
         for group in optimiser.param_groups:
             group["lr"] = rate
         with autocast(device, knobs.precision):
-            output = model(laid_out(batch, knobs.precision))
-        measured = loss(output, torch.as_tensor(targets).to(device))
+            output = model(laid_out(ranks.share(batch), knobs.precision))
+        measured = loss(ranks.gathered(output), torch.as_tensor(targets).to(device))
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(measured["loss"])
+        ranks.add_gradients(model)
         optimiser.step()
         for name, value in measured.items():
             totals[name] = totals.get(name, 0) + value.detach().double() * len(images)

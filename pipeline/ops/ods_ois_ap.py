@@ -37,7 +37,10 @@ class ScoreSheet:
         `f1` is the best over all thresholds, first reached at `threshold`; both NaN for a skipped image.
         prediction: H×W in [0, 1] as floats, or as uint8 (p/255), uint16 (p/65535) or bool. mask: bool H×W.
         """
-        hits, predicted, crack = count_pixels(prediction, mask)
+        return self.add_counts(*count_pixels(prediction, mask))
+
+    def add_counts(self, hits: Counts, predicted: Counts, crack: int) -> dict[str, float]:
+        """The same of an image that was counted elsewhere, at the 99 thresholds."""
         self._images += 1
         self._empty_images += crack == 0
         if crack == 0 and self._empty == "skip":

@@ -3,8 +3,10 @@
 A pixel is predicted crack when its value is > t, strictly, at the thresholds 0.00, 0.01, … 0.99.
 """
 
+from __future__ import annotations
+
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +48,30 @@ DEFINITIONS: dict[str, str] = {
 }
 
 
+class ImageCounts(NamedTuple):
+    hits: Counts  # at each of the 100 thresholds, crack pixels predicted as such
+    predicted: Counts  # at each threshold
+    crack: int
+    pixels: int
+    regions: Counts  # (2, 101): not cracked and cracked, by at how many thresholds predicted
+
+
+def count_image(
+    prediction: npt.NDArray[Any], mask: Mask, region_px: int, crack_share: float, hit_share: float
+) -> ImageCounts:
+    """All that `MetricSheet` and `ScoreSheet` need to know of an image; see `MetricSheet.add`."""
+    if mask.dtype != np.bool_ or mask.ndim != 2 or prediction.shape != mask.shape:
+        raise ValueError(
+            f"a prediction of shape {prediction.shape}, a mask of {mask.dtype}, shape {mask.shape}; "
+            "both H×W and a bool mask are needed"
+        )
+    levels, ranks = _ranked(prediction)
+    mask = np.ascontiguousarray(mask)
+    by_rank, regions = _count(levels.reshape(mask.shape), mask, ranks, region_px, crack_share, hit_share)
+    exceeding = by_rank[:, ::-1].cumsum(axis=1)[:, ::-1]  # rank ≥ 0, ≥ 1, … ≥ 100
+    return ImageCounts(exceeding[1, 1:], exceeding.sum(axis=0)[1:], int(exceeding[1, 0]), mask.size, regions)
+
+
 class MetricSheet:
     """Collects the counts of one image after the other; its size does not grow with their number."""
 
@@ -71,21 +97,17 @@ class MetricSheet:
 
         prediction: H×W in [0, 1] as floats, or as uint8 (p/255), uint16 (p/65535) or bool. mask: bool H×W.
         """
-        if mask.dtype != np.bool_ or mask.ndim != 2 or prediction.shape != mask.shape:
-            raise ValueError(
-                f"a prediction of shape {prediction.shape}, a mask of {mask.dtype}, shape {mask.shape}; "
-                "both H×W and a bool mask are needed"
-            )
-        levels, ranks = _ranked(prediction)
-        by_rank, regions = _count(levels.reshape(mask.shape), np.ascontiguousarray(mask), ranks, *self._region)
-        exceeding = by_rank[:, ::-1].cumsum(axis=1)[:, ::-1]  # rank ≥ 0, ≥ 1, … ≥ 100
-        hits, predicted, crack = exceeding[1, 1:], exceeding.sum(axis=0)[1:], int(exceeding[1, 0])
+        return self.add_counts(count_image(prediction, mask, *self._region))
+
+    def add_counts(self, image: ImageCounts) -> dict[str, float]:
+        """The same of an image that was counted elsewhere."""
+        hits, predicted, crack = image.hits, image.predicted, image.crack
         self._images += 1
         self._crack += crack
-        self._pixels += mask.size
+        self._pixels += image.pixels
         self._hits += hits
         self._predicted += predicted
-        self._regions += regions
+        self._regions += image.regions
         self._precision_sum += divide(hits, predicted)
         self._recall_sum += divide(hits, crack)
         return self._add_overlaps(hits, predicted, crack)

@@ -122,7 +122,7 @@ def report(
     cards = [_card(number, result, scale, limits) for number, result in enumerate(widest_first(results), start=1)]
     rows = sorted(((card, crack) for card in cards for crack in card.cracks), key=_by_width)
     pictured = [card for card in cards if card.photo]
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     return template.render(
         title=title,
         about=[(name, text) for name, text in about.items() if name != "warning" and text],
@@ -266,7 +266,7 @@ def _bars(rows: Sequence[tuple[Card, CrackLine]], scale: Scale, limits: Sequence
     return [Bar(name, len(each), length_text(sum(each), scale), len(each) / most) for name, each in found.items()]
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline.reports", ""),
         autoescape=True,

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
-from tasks.core import files
+from tasks.core import files, locks, records, seen
 from tasks.core.errors import StageError
 
-MANIFEST = "manifest.json"
+MANIFEST, RECORDS = "manifest.json", "records.json"
+MANY = 10_000  # files of an entry, from which on planning does not look at each
 KEY_CHARS = 12
 
 
@@ -44,6 +43,7 @@ class Manifest(Identity):
     seconds: float
     created: str
     execution: dict[str, object]
+    devices: list[str]  # on which what goes image by image was computed, of those that this run added
     argv: list[str]
     host: str
     python: str
@@ -86,13 +86,25 @@ class Entry:
         loaded: Manifest = json.loads(self.manifest_path.read_bytes())
         return loaded
 
-    def damage(self) -> str:
-        """Why the entry cannot be used, '' when it can: manifest, key and all sizes are looked at."""
+    def records(self) -> dict[str, files.Record]:
+        """What is known of every file; of very many it lies in a file of its own, which planning need not read."""
+        found = self.manifest()["files"]
+        if RECORDS not in found:
+            return found
+        told = json.loads((self.folder / RECORDS).read_bytes())
+        return {**found, **{name: {"size": size, "sha256": sha256} for name, (size, sha256) in told.items()}}
+
+    def damage(self, *, thoroughly: bool = False) -> str:
+        """Why the entry cannot be used, '' when it can: manifest, key and all sizes are looked at; but of very many
+        files only where files came or went since they were looked at, unless `thoroughly`."""
         try:
             manifest = self.manifest()
             if manifest["key"] != self.key:
                 return "its manifest is for another key"
-            sizes = {name: int(record["size"]) for name, record in manifest["files"].items()}
+            many = RECORDS in manifest["files"]
+            if many and not thoroughly and seen.is_as_seen(self.folder):
+                return ""
+            sizes = {name: int(record["size"]) for name, record in self.records().items()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return "its manifest cannot be read"
         for name, size in sizes.items():
@@ -102,6 +114,8 @@ class Entry:
                 return f"{name} is missing"
             if found != size:
                 return f"{name} has {found} bytes instead of {size}"
+        if many:
+            seen.remember(self.folder)
         return ""
 
     def exists(self) -> bool:
@@ -112,13 +126,13 @@ class Entry:
 
     def wrong_checksums(self) -> list[str]:
         """Names of the files whose content is not what was written."""
-        records = self.manifest()["files"]
+        records = self.records()
         return [name for name, record in records.items() if files.sha256(self.folder / name) != record["sha256"]]
 
     def checked(self, name: str) -> Path:
         """The path of a file of this entry after comparing its checksum; a damaged entry is moved aside."""
         path = self.folder / name
-        record = self.manifest()["files"].get(name)
+        record = self.records().get(name)
         if record is None:
             raise StageError(f"{self.folder} has no file {name}; run the same command again after Invalidate")
         if files.sha256(path) != record["sha256"]:
@@ -144,6 +158,8 @@ class Draft:
     folder: Path
     entry: Entry
     stage: str
+    known: dict[str, files.Record] = field(default_factory=dict)  # of files, from those who wrote them
+    devices: set[str] = field(default_factory=set)  # on which they were computed
 
     def path(self, name: str) -> Path:
         path = self.folder / name
@@ -153,8 +169,12 @@ class Draft:
     def commit(self, manifest: Manifest) -> None:
         """Manifest last, everything flushed, one rename, parent flushed."""
         chaos(self.stage, "before-manifest")
-        names = sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
-        manifest["files"] = {name: files.record(self.folder / name) for name in names}
+        manifest["devices"] = sorted(self.devices)
+        manifest["files"] = records.flushed(self.folder, self.known)
+        if len(manifest["files"]) > MANY:
+            told = {name: [record["size"], record["sha256"]] for name, record in manifest["files"].items()}
+            files.write_text(self.folder / RECORDS, canonical(told))
+            manifest["files"] = {RECORDS: records.flushed_record(self.folder / RECORDS)}
         files.write_json(self.folder / MANIFEST, manifest)
         files.flush(self.folder / MANIFEST)
         chaos(self.stage, "before-rename")
@@ -180,51 +200,16 @@ def entries(folder: Path) -> list[tuple[Entry, Manifest]]:
     return [(entry, manifest) for _, _, entry, manifest in sorted(found, key=lambda item: item[:2])]
 
 
-@contextlib.contextmanager
-def locked(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Holds the lock of a folder to be; the kernel frees it at any death of this process."""
-    path = _lock_of(folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.seek(0)
-            say(f"waits for {stream.read().strip() or 'another process'}, which computes the same")
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        stream.seek(0)
-        stream.truncate()
-        stream.write(f"process {os.getpid()} on {os.uname().nodename}")
-        stream.flush()
-        yield
-
-
-def _lock_of(folder: Path) -> Path:
-    return folder.with_name(f".lock-{folder.name}")
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether some living process holds the lock of an entry."""
-    path = _lock_of(folder)
-    if not path.exists():
-        return False
-    with path.open("a", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
 def open_draft(entry: Entry, stage: str, *, resumable: bool) -> Draft:
     """The entry's draft folder: kept from a killed run when the stage can go on from it, else empty."""
-    folder = entry.folder.with_name(f".draft-{entry.name}")
+    folder = entry.folder.with_name(f".draft-{entry.name}{locks.own_name(entry.folder)}")
     if folder.exists() and not resumable:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.rglob(f"*{files.PARTIAL}"):
         leftover.unlink()
-    (folder / MANIFEST).unlink(missing_ok=True)
+    for name in (MANIFEST, RECORDS):
+        (folder / name).unlink(missing_ok=True)
     return Draft(folder, entry, stage)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import mmap
 import multiprocessing
 import os
 import re
 import sys
 import time
 import traceback
+import zlib
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 _PLAIN_EVERY_S = 5.0
 _NAME_CELLS = 14
+_SAID = mmap.mmap(-1, 1 << 16)  # shared by all processes that are forked from this one
 _TOLD_BY_LUIGI = re.compile(r"tasks\.[\w.]+Error: (.*)", re.DOTALL)
 
 
@@ -39,6 +42,14 @@ def duration(seconds: float) -> str:
 
 def say(stage: str, text: str) -> None:
     print(f"{stage:<{_NAME_CELLS}} {text}", file=sys.stderr, flush=True)
+
+
+def say_once(stage: str, text: str) -> None:
+    """Not again in this run, whichever of its processes says it."""
+    place = zlib.crc32(text.encode()) % len(_SAID)
+    if not _SAID[place]:
+        _SAID[place] = 1
+        say(stage, text)
 
 
 class Progress:

@@ -43,8 +43,7 @@ def sha256(path: Path) -> str:
 
 
 def record(path: Path) -> Record:
-    """Size and checksum of a file that is flushed to the disk first."""
-    flush(path)
+    """Size and checksum of a file."""
     return {"size": path.stat().st_size, "sha256": sha256(path)}
 
 
@@ -144,9 +143,13 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def write_array(path: Path, array: NDArray[np.generic]) -> None:
+    write_bytes(path, _npy(array))
+
+
+def _npy(array: NDArray[np.generic]) -> bytes:
     stream = io.BytesIO()
     np.save(stream, array, allow_pickle=False)
-    write_bytes(path, stream.getvalue())
+    return stream.getvalue()
 
 
 def read_array(path: Path) -> NDArray[Any]:
@@ -154,13 +157,19 @@ def read_array(path: Path) -> NDArray[Any]:
     return loaded
 
 
-def write_map(path: Path, image: NDArray[np.generic]) -> None:
-    """As the name says: .npy as it is, .png as a picture."""
-    (write_png if path.suffix == ".png" else write_array)(path, image)
+def write_map(path: Path, image: NDArray[np.generic]) -> Record:
+    """As the name says: .npy as it is, .png as a picture. The record is of what was written, not read again."""
+    content = _png(path, image) if path.suffix == ".png" else _npy(image)
+    write_bytes(path, content)
+    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def write_png(path: Path, image: NDArray[np.generic]) -> None:
     """uint8 H×W or H×W×3 RGB, uint16 H×W, or bool H×W (as 0 and 255)."""
+    write_bytes(path, _png(path, image))
+
+
+def _png(path: Path, image: NDArray[np.generic]) -> bytes:
     import cv2
 
     pixels: NDArray[Any] = image.astype(np.uint8) * np.uint8(255) if image.dtype == np.bool_ else image
@@ -168,7 +177,8 @@ def write_png(path: Path, image: NDArray[np.generic]) -> None:
     done, encoded = cv2.imencode(".png", bgr)
     if not done:
         raise ValueError(f"{path}: an array of {image.dtype} {image.shape} cannot be a PNG; allowed: uint8, uint16")
-    write_bytes(path, encoded.tobytes())
+    content: bytes = encoded.tobytes()
+    return content
 
 
 def jpeg(image: NDArray[np.uint8], quality: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import mmap
@@ -14,6 +15,7 @@ from typing import Generic, Protocol, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.core.errors import StageError
 from tasks.core.workers import Place, Workers
 
 Image = NDArray[np.uint8]
@@ -55,11 +57,30 @@ class Pixels(Sequence[Image]):
             return [self._view(*place) for place in self._places[index]]
         return self._view(*self._places[index])
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """For other processes, which open the file anew: here while this process lives, elsewhere by its name."""
+        held = Path(f"/proc/{os.getpid()}/fd/{self._descriptor}")
+        inode = os.fstat(self._descriptor).st_ino
+        return _opened, ((held, held.readlink()), inode, [shape for _, shape in self._places])
+
     def _view(self, offset: int, shape: Shape) -> Image:
         before = offset % mmap.ALLOCATIONGRANULARITY  # mappings begin at pages, images anywhere
         size = math.prod(shape)
         mapping = mmap.mmap(self._descriptor, before + size, access=mmap.ACCESS_READ, offset=offset - before)
         return np.frombuffer(mapping, np.uint8, size, before).reshape(shape)
+
+
+def _opened(paths: Sequence[Path], inode: int, shapes: Sequence[Shape]) -> Pixels:
+    """The file that another process reads; it stays open as long as this process lives."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY)
+            if os.fstat(descriptor).st_ino == inode:
+                return Pixels(descriptor, shapes)
+            os.close(descriptor)
+    raise StageError(
+        f"the decoded images {paths[-1]} are gone; raise [Execution] decoded_mb, and run the same command again"
+    )
 
 
 class Chosen(Sequence[Image]):

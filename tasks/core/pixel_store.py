@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.knobs import ExecutionKnobs
-from tasks.core import cache, files, pixel_file
+from tasks.core import files, locks, pixel_file
 from tasks.core.cache import Entry
 from tasks.core.pixel_file import ItemT, PixelJob, Pixels
 from tasks.core.settings import outputs_folder
-from tasks.core.workers import workers_of
+from tasks.core.workers import local_workers
 
 SUFFIX = ".pixels"
 _MB = 1_000_000
@@ -40,14 +40,15 @@ def decoded(
     size, room = pixel_file.offsets(shapes)[-1], execution.decoded_mb * _MB
     path = folder() / f"{entry.folder.parent.name}-{entry.name}-{name}{SUFFIX}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    with cache.locked(path, lambda _: None):
+    with locks.locked(path, lambda _: None):
         if not _is_whole(path, size):
-            for leftover in path.parent.glob(f".{path.name[:80]}-*{files.PARTIAL}"):  # of a killed run
-                leftover.unlink()
+            if locks.work(path.parent):  # what is there is of a killed run, and not of one at work
+                for leftover in path.parent.glob(f".{path.name[:80]}-*{files.PARTIAL}"):
+                    leftover.unlink()
             if size <= room:
                 _make_room(path, room - size)
             with files.whole(path) as partial:
-                pixel_file.write(partial, job, items, workers_of(execution, networks=False), progress)
+                pixel_file.write(partial, job, items, local_workers(execution, networks=False), progress)
             files.write_text(_checksum_of(path), files.sha256(path))
         os.utime(path)
         stream = path.open("rb")

@@ -168,10 +168,12 @@ def _resolved(experiment: Experiment) -> tuple[Sections, frozenset[str]]:
 
 
 def _laid_over(below: object, above: object) -> object:
-    """Options tables are merged name by name, but for an empty one, which clears; every other value is replaced."""
-    if isinstance(below, dict) and isinstance(above, dict) and above:
-        return {name: {**below.get(name, {}), **above.get(name, {})} for name in {**below, **above}}
-    return above
+    """Tables are merged name by name, but for an empty one, which clears; every other value is replaced."""
+    if not (isinstance(below, dict) and isinstance(above, dict) and above):
+        return above
+    if any(not isinstance(value, dict) for value in above.values()):
+        return {**below, **above}
+    return {name: {**below.get(name, {}), **above.get(name, {})} for name in {**below, **above}}
 
 
 def forget() -> None:
@@ -196,7 +198,7 @@ def _from_text(annotation: object, text: str) -> object:
         try:
             return json.loads(text)
         except json.JSONDecodeError as error:
-            raise ValueError(f'{text!r}; allowed: JSON such as {{"unet": {{"width": 16}}}} ({error})') from None
+            raise ValueError(f"{text!r}; allowed: {knobs.in_words(annotation)} ({error})") from None
     if origin is list and not text.lstrip().startswith("["):
         return [item.strip() for item in text.split(",") if item.strip()]
     if annotation is str or (origin is Literal and isinstance(arguments[0], str)):

@@ -15,8 +15,9 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar, get_args
 import luigi
 
 from pipeline.knobs import ExecutionKnobs, as_dict
-from tasks.core import cache, child, console, parameters, provenance
+from tasks.core import cache, child, console, locks, parameters, provenance
 from tasks.core.cache import Draft, Entry, Identity, Manifest
+from tasks.core.engines.stage_job import made_by_slurm
 from tasks.core.errors import StageError
 from tasks.core.files import snake
 from tasks.core.settings import Experiment, outputs_folder
@@ -44,6 +45,7 @@ class Stage(luigi.Task, Generic[KnobsT], abc.ABC):
     version: ClassVar[int] = 1  # raised when results change their meaning
     axis_names: ClassVar[tuple[str, ...]] = ()
     resumable: ClassVar[bool] = False  # whether a draft left by a killed run is worth going on with
+    own_job: ClassVar[bool] = False  # whether it is a job of its own where SLURM works, as a training is
     unit: ClassVar[str] = "images"
 
     def __init_subclass__(cls) -> None:
@@ -154,16 +156,24 @@ class Stage(luigi.Task, Generic[KnobsT], abc.ABC):
 
     def run(self) -> None:
         cache.check_writable(outputs_folder())
-        name = f"{self.stage()} {self.entry.name}"
-        child.run_in_child(name, lambda: make_under_lock(self), self.execution.time_limit_s)
+        child.run_in_child(f"{self.stage()} {self.entry.name}", lambda: compute(self), self.execution.time_limit_s)
 
 
 AnyStage: TypeAlias = Stage[object]
 
 
+def compute(stage: AnyStage) -> None:
+    """Here, or as a job of its own."""
+    if stage.own_job and stage.execution.workers == "slurm":
+        told = stage.stage(), stage.entry.name, stage.param_kwargs, stage.key
+        made_by_slurm(*told, stage.execution, stage.complete)
+    else:
+        make_under_lock(stage)
+
+
 def make_under_lock(stage: AnyStage) -> None:
     try:
-        with cache.locked(stage.entry.folder, stage.say):
+        with locks.locked(stage.entry.folder, stage.say):
             if not stage.complete():
                 _make(stage)
     except OSError as error:
@@ -228,6 +238,7 @@ def _manifest(stage: AnyStage, seconds: float, result: str) -> Manifest:
         "seconds": round(seconds, 3),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "execution": as_dict(stage.execution),
+        "devices": [],
         "argv": sys.argv,
         "host": console.host(),
         "python": platform.python_version(),
@@ -240,4 +251,4 @@ def _manifest(stage: AnyStage, seconds: float, result: str) -> Manifest:
 def _size_hint(stage: AnyStage) -> int:
     """About how many bytes an entry of this stage takes, as far as one is there to tell."""
     entries = cache.entries(stage.entry.folder.parent)
-    return max((sum(record["size"] for record in found["files"].values()) for _, found in entries), default=0)
+    return max((sum(record["size"] for record in found.records().values()) for found, _ in entries), default=0)

@@ -1,17 +1,16 @@
-"""What the two trained stages share: the road from epoch to epoch, checkpoints, the log, the weights."""
+"""What the two trained stages share: who trains, the weights, the log."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.knobs import TrainingKnobs
-from tasks.core import cache, files, settings
+from tasks.core import files, ranks, settings
 from tasks.core.cache import Draft
+from tasks.core.course import CHECKPOINT, LOG, WEIGHTS, Course, Epochs
 from tasks.core.errors import SettingsError
 from tasks.core.files import snake
 from tasks.core.pixel_file import ItemT, PixelJob, Pixels
@@ -21,20 +20,8 @@ from tasks.core.stage import AnyStage, Stage
 
 if TYPE_CHECKING:
     from torch import nn
-    from torch.utils.tensorboard import SummaryWriter
-
-    from pipeline.learning.training import Epoch
 
 TrainingT = TypeVar("TrainingT", bound=TrainingKnobs, covariant=True)
-CHECKPOINT, WEIGHTS, LOG = "checkpoint.pt", "weights.safetensors", "log.csv"
-_OF_THE_CLOCK = ("seconds", "samples_per_second")
-State = dict[str, Any]  # whatever torch keeps of a training
-
-
-class Epochs(Protocol):
-    """A training that waits for the state to go on from."""
-
-    def __call__(self, *, resume: State | None, progress: Callable[[int, int], None]) -> Iterator[Epoch]: ...
 
 
 class TrainedStage(Stage[TrainingT]):
@@ -49,42 +36,23 @@ class TrainedStage(Stage[TrainingT]):
         return decoded(shown.entry, name, job, items, self.execution, self.progress("images", f"reads {name}  "))
 
     def train(self, draft: Draft, model: nn.Module, epochs: Epochs) -> dict[str, float]:
-        """Runs the epochs, keeps a checkpoint after each, leaves weights and log in the draft; returns the last line
-        of the log."""
-        checkpoint = draft.path(CHECKPOINT)
-        resume = files.read_checkpoint(checkpoint)
-        log: list[dict[str, float]] = list(resume["log"]) if resume else []
-        if resume:
-            self.say(f"goes on after epoch {len(log)} of {self.knobs.epochs}")
-        with self.progress() as progress, self._events(len(log)) as events:
-            progress.label = f"epoch {len(log) + 1}/{self.knobs.epochs}  "
-            for epoch in epochs(resume=resume["training"] if resume else None, progress=progress):
-                log.append({"epoch": epoch.number, **epoch.log})
-                files.write_checkpoint(checkpoint, {"training": epoch.state(), "log": log})
-                for name, value in epoch.log.items():
-                    events.add_scalar(name, value, epoch.number)
-                events.flush()
-                cache.chaos(self.stage(), f"epoch-{epoch.number}")
-                progress.label = f"epoch {epoch.number + 1}/{self.knobs.epochs}  "
-        files.write_weights(draft.path(WEIGHTS), model.state_dict())
-        steady = ({name: value for name, value in row.items() if name not in _OF_THE_CLOCK} for row in log)
-        files.write_rows(draft.path(LOG), map(dict[str, object], steady))
-        checkpoint.unlink(missing_ok=True)
-        return log[-1]
+        """Runs the epochs, here or by several ranks: leaves weights and log in the draft, and the model trained.
+        Returns the last line of the log."""
+        from pipeline.learning.ranks import ALONE
+
+        course = Course(draft, self.events_folder(), self.unit, self.knobs.epochs, model, epochs)
+        if self.execution.ranks * self.execution.nodes == 1:
+            course.walk(ALONE)
+        else:
+            ranks.train_together(course, self.execution, self.knobs.batch_size)
+            model.load_state_dict(files.read_weights(draft.path(WEIGHTS)))
+        draft.path(CHECKPOINT).unlink(missing_ok=True)
+        (*_, last) = files.read_rows(draft.path(LOG))
+        return {name: float(str(value)) for name, value in last.items()}
 
     def events_folder(self) -> Path:
-        """For TensorBoard; outside the entry, whose bytes must not depend on the time it took to make them."""
+        """For TensorBoard."""
         return settings.outputs_folder() / "logs" / snake(self.stage()) / self.entry.name
-
-    @contextlib.contextmanager
-    def _events(self, done: int) -> Iterator[SummaryWriter]:
-        """A log that goes on after `done` epochs; a training from the start begins an empty one."""
-        from torch.utils.tensorboard import SummaryWriter
-
-        if done == 0:
-            shutil.rmtree(self.events_folder(), ignore_errors=True)
-        with SummaryWriter(str(self.events_folder()), purge_step=done + 1) as events:
-            yield events
 
     def checked_weights(self) -> Path:
         """The trained weights, after comparing their checksum."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pipeline.knobs import FetchKnobs
 from pipeline.layouts import on_disk
-from tasks.core import cache, console, files, notes
+from tasks.core import cache, console, files, locks, notes
 from tasks.core.errors import StageError
 from tasks.intake.archive_members import Member, RefusedMemberError, Rules, is_hidden, opened, suffix_of
 
@@ -64,7 +64,7 @@ def unpacked_whole(path: Path, into: Path, limits: FetchKnobs) -> Path:
     digest = str(_looked_at(path, limits)[""][0])
     folder = into / f"{_stem(path)}-{digest[:_NAME_CHARS]}"
     if not folder.is_dir():
-        with _in_words(path), cache.locked(folder, lambda text: console.say("Archive", f"{path.name} {text}")):
+        with _in_words(path), locks.locked(folder, lambda text: console.say("Archive", f"{path.name} {text}")):
             if not folder.is_dir():
                 _unpack(path, folder, _rules(path, limits))
     return folder

@@ -100,6 +100,19 @@ def load_edges(path: Path, rules: DatasetKnobs, *, shape_hw: tuple[int, int]) ->
     return edges
 
 
+def grey_values(path: Path, rules: DatasetKnobs, what: str) -> NDArray[Any]:
+    """The one channel of a picture as it lies there: uint8, uint16 or float32 H×W; colours are refused."""
+    image = _opened(path, rules.max_pixels)
+    if image.mode == "F":
+        return np.array(image)
+    if image.mode not in _SIXTEEN_BITS:
+        return _one_channel(path, image, rules, what)
+    values = np.array(image)
+    if values.min() < 0 or values.max() > 65_535:
+        raise RefusedError(f"{shown(path)}: values beyond 16 bits; save it as 8 or 16 bits")
+    return values.astype(np.uint16)
+
+
 def _check_regular(path: Path) -> None:
     """Refuses what is no regular file: a FIFO would hang, a dangling link would surprise later."""
     try:
@@ -207,19 +220,28 @@ def _grey_mask(path: Path, rules: DatasetKnobs) -> NDArray[np.uint8]:
     image = _opened(path, rules.max_pixels)
     if image.mode in (*_SIXTEEN_BITS, "F"):
         raise RefusedError(f"{shown(path)}: a mask in mode {image.mode}; give an 8-bit one with 0 and 255")
+    return _one_channel(path, image, rules)
+
+
+def _one_channel(path: Path, image: Image, rules: DatasetKnobs, what: str = "mask") -> NDArray[np.uint8]:
     if image.has_transparency_data:
         image = _without_transparency(path, image, rules)
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))
     colours = np.asarray(_converted(path, image, "RGB"))
     if (colours != colours[..., :1]).any():
-        raise RefusedError(f"{shown(path)}: a coloured mask; give a grey one with 0 and 255")
+        raise RefusedError(f"{shown(path)}: a coloured {what}; give a grey one with 0 and 255")
     return colours[..., 0]
 
 
 def _cut(path: Path, grey: NDArray[np.uint8], rules: DatasetKnobs, warn: Callable[[str], None]) -> NDArray[np.bool_]:
     """Values ≥ threshold, or 1 in a mask that only knows 0 and 1."""
     brightest = int(grey.max())
+    if 0 < brightest < rules.mask_threshold and _is_jpeg(path):
+        if grey.min() == brightest:  # black, as JPEG keeps it
+            return np.zeros(grey.shape, dtype=np.bool_)
+        if brightest == 1:
+            raise RefusedError(f"{shown(path)}: a mask of 0 and 1 as JPEG, which blurs them; give 0 and 255, or a PNG")
     if brightest <= 1:
         return grey > 0
     if brightest < rules.mask_threshold:
@@ -236,6 +258,13 @@ def _cut(path: Path, grey: NDArray[np.uint8], rules: DatasetKnobs, warn: Callabl
     if between > 0:
         warn(f"{shown(path)}: {between:.1%} of the pixels are neither 0 nor 255; cut at {rules.mask_threshold}")
     return grey >= rules.mask_threshold
+
+
+def _is_jpeg(path: Path) -> bool:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.format in ("JPEG", "MPO")
 
 
 def _mat_mask(path: Path) -> NDArray[np.bool_]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.knobs import DatasetKnobs, FetchKnobs
-from pipeline.layouts import answered, csv_table, on_disk, splits
+from pipeline.knobs import DatasetKnobs, FetchKnobs, TreesKnobs
+from pipeline.layouts import answered, csv_table, on_disk, splits, trees
 from pipeline.layouts.on_disk import Found, Problem, Row
 from tasks.core import cache
 from tasks.core.console import Progress
@@ -56,6 +56,7 @@ class Read:
     rules: DatasetKnobs
     limits: FetchKnobs  # of an archive
     answers: Path | None = None  # the table of answers, where the layout has one outside the folder
+    described: TreesKnobs | None = None  # where images and masks lie, where the layout has to be told
 
     def fingerprint(self) -> str:
         told = answered.labels_of(self._answers())
@@ -70,6 +71,8 @@ class Read:
     def has_masks(self) -> bool:
         if self.rules.layout in ("classes", "answers"):
             return False
+        if self.described:
+            return bool(self.described.masks)
         if self.rules.layout != "csv" or not self.path.is_dir():
             return True
         return any(row.mask for row in self._found(sorted(self._listing().files)).rows)
@@ -112,8 +115,9 @@ class Read:
         found, layout = self._laid_out(good), self.rules.layout
         if not found.rows and not found.problems:
             some = ", ".join(photo_decoding.shown(path) for path in good[:3]) or "nothing"
+            wanted = " or ".join(self.described.images) if self.described else on_disk.LOOKS_FOR[layout]
             raise ValueError(
-                f"no images of the layout {layout!r} in {self.path}: it looks for {on_disk.LOOKS_FOR[layout]}; "
+                f"no images of the layout {layout!r} in {self.path}: it looks for {wanted}; "
                 f"found: {some} (another layout is [Dataset] layout in configs/{self.dataset}.toml)"
             )
         found.problems += [Problem(path, "its name is not UTF-8; rename it") for path in odd]
@@ -123,6 +127,9 @@ class Read:
         layout = self.rules.layout
         if layout == "csv":
             return csv_table.table(paths, self._table())
+        if self.described:
+            texts = {path: self._text(path) for path in trees.lists_of(paths, self.described)}
+            return trees.trees(paths, self.described, texts)
         if layout == "answers":
             return answered.answered(paths, self._answers(), str(self.answers))
         return on_disk.LAYOUTS[layout](paths)
@@ -132,14 +139,18 @@ class Read:
         return AnswerStore(self.answers).answers() if self.answers else {}
 
     def _table(self) -> str:
-        path = self.root() / csv_table.TABLE
+        try:
+            return self._text(csv_table.TABLE, " as CSV")
+        except FileNotFoundError:
+            path, columns = self.root() / csv_table.TABLE, ",".join(csv_table.COLUMNS)
+            raise ValueError(f"there is no {path}; write it, with the columns {columns}") from None
+
+    def _text(self, name: str, kind: str = "") -> str:
+        path = self.root() / name
         try:
             return path.read_text(encoding="utf-8-sig")
-        except FileNotFoundError:
-            columns = ",".join(csv_table.COLUMNS)
-            raise ValueError(f"there is no {path}; write it, with the columns {columns}") from None
         except UnicodeDecodeError:
-            raise ValueError(f"{path} is not UTF-8; save it as CSV in UTF-8") from None
+            raise ValueError(f"{path} is not UTF-8; save it{kind} in UTF-8") from None
 
 
 class Drawn(Read):

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pipeline.knobs import ExecutionKnobs
 from tasks.core import console, files
 from tasks.core.cache import canonical
+from tasks.core.engines.choice import workers_of
 from tasks.core.errors import StageError
 from tasks.core.files import Row
-from tasks.core.workers import Place, place_of, workers_of
+from tasks.core.workers import Place, place_of
 from tasks.photos import parts
 from tasks.photos.photo_folder import PhotoFolder
 from tasks.photos.predicting import Asked, PredictJob

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pipeline.knobs import AnswerKnobs, DatasetKnobs, PredictionsKnobs, PredictKnobs
 from tasks.core import child, console, files, parameters
+from tasks.core.engines.choice import workers_of
 from tasks.core.errors import SettingsError
 from tasks.core.files import Json
 from tasks.core.parameters import give_knobs, given, name_of
 from tasks.core.question import Question
 from tasks.core.settings import answers_file, outputs_folder
-from tasks.core.workers import workers_of
 from tasks.dataset import Dataset
 from tasks.intake import photo_decoding
 from tasks.intake.answers import AnswerStore

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from pipeline.knobs import FetchKnobs
-from tasks.core import cache, console
+from tasks.core import cache, console, locks
 from tasks.core.errors import StageError
 from tasks.core.parameters import give_knobs, given
 from tasks.core.question import Question
@@ -63,7 +63,7 @@ class Fetch(Question):
                 f"the data of {self.dataset} are not at {self.target()}, and there is no address to fetch them from "
                 f"([Fetch] url): {how}"
             )
-        with cache.locked(self._workshop(), self._say):
+        with locks.locked(self._workshop(), self._say):
             if not self._is_there():  # another process may have been first
                 self._lay(self._downloaded())
 

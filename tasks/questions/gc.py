@@ -15,7 +15,7 @@ import luigi
 from luigi.task_register import Register
 
 from pipeline.knobs import GcKnobs
-from tasks.core import cache, pixel_store
+from tasks.core import locks, pixel_store
 from tasks.core.cache import Entry, Manifest
 from tasks.core.errors import SettingsError, StageError
 from tasks.core.parameters import KnobParameter, give_knobs, given
@@ -42,7 +42,7 @@ class Gc(Upkeep):
         return datetime.now(UTC) - timedelta(days=knobs.keep_days)
 
     def answer(self) -> None:
-        found = [(path, why) for path, why in self._candidates() if not cache.is_locked(_locked_by(path))]
+        found = [(path, why) for path, why in self._candidates() if not locks.is_locked(_locked_by(path))]
         sizes = [sum(part.stat().st_size for part in (path, *path.rglob("*")) if part.is_file()) for path, _ in found]
         for (path, why), size in zip(found, sizes, strict=True):
             print(f"{size / 1e6:9.1f} MB  {path.relative_to(outputs_folder())}  {why}")

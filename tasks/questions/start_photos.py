@@ -13,12 +13,12 @@ import luigi
 
 from pipeline.knobs import AnswerKnobs, DatasetKnobs, PredictKnobs
 from tasks.core import console, files
+from tasks.core.engines.choice import workers_of
 from tasks.core.errors import SettingsError
 from tasks.core.parameters import name_of
 from tasks.core.question import Question
 from tasks.core.settings import Experiment
 from tasks.core.settings_file import NAME, folders, known
-from tasks.core.workers import workers_of
 from tasks.photos.photo_folder import PhotoFolder, photo_folder
 from tasks.photos.sights import Sight, SightJob, layout_of, twice
 

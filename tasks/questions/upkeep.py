@@ -11,7 +11,7 @@ from pathlib import Path
 import luigi
 
 from pipeline.knobs.ranges import nearest
-from tasks.core import cache
+from tasks.core import cache, locks
 from tasks.core.cache import Entry
 from tasks.core.errors import SettingsError, StageError
 from tasks.core.parameters import name_of
@@ -71,7 +71,7 @@ class Invalidate(Upkeep):
         keys = resting_on((part.key for part in stages if part.stage() == self.stage), entries)
         moved = [(entry, found) for key, (entry, found) in entries.items() if key in keys]
         for entry, _ in moved:
-            if cache.is_locked(entry.folder):
+            if locks.is_locked(entry.folder):
                 raise StageError(f"{entry.name} is being computed; wait for that run, then invalidate")
         batch = _new_batch(outputs_folder() / TRASH)
         for entry, found in moved:
@@ -119,7 +119,8 @@ class Verify(Upkeep):
         started, count, bad = time.monotonic(), 0, []
         for entry in self.entries():
             count += 1
-            why = entry.damage() or ", ".join(f"{name} has another checksum" for name in entry.wrong_checksums())
+            why = entry.damage(thoroughly=True)
+            why = why or ", ".join(f"{name} has another checksum" for name in entry.wrong_checksums())
             if why:
                 bad.append(f"{entry.folder.parent.name}/{entry.name}: {why}; moved to {cache.set_aside(entry).name}")
         print(f"{count} entries of {self.dataset} read in {time.monotonic() - started:.1f} s, {len(bad)} damaged")

@@ -84,7 +84,8 @@ def _training(
     name = axes.get("segmenter") or axes.get("arch", "")
     speed = {knob: numbers[knob] for knob in _SPEED if knob in numbers}
     alike = {"stage": stage, "name": name, **speed, "host": host, "device": execution["device"]}
-    network = cache.canonical({**alike, "threads": execution["threads"]})
+    side_by_side = {name: execution.get(name, 1) for name in ("ranks", "nodes")}
+    network = cache.canonical({**alike, **side_by_side, "threads": execution["threads"]})
     per_epoch = numbers.get("samples_per_epoch") or _samples(stage, numbers, folders)
     epochs = numbers.get("epochs", 0)
     return Training(name, network, int(str(per_epoch)), int(str(epochs)), cache.canonical(alike))

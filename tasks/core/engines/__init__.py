@@ -1,0 +1,1 @@
+"""Those who work elsewhere than in processes of this machine: GPUs, Dask, SLURM."""
