@@ -113,6 +113,7 @@ def test_inspect_draws_every_map_of_one_image(finished: Path, luigi_run: Luigi) 
     assert sheet.std() > 30
 
 
+@pytest.mark.slow
 def test_the_same_key_gives_the_same_bytes_with_one_worker_or_three(undisturbed: Path, tmp_path: Path) -> None:
     other = make_workplace(tmp_path / "other")
     done = luigi_in(other, "RunAll", "--dataset", "tiny", "--workers", "3", "--Execution-processes", "2")

@@ -194,6 +194,7 @@ def test_from_starter_to_the_second_round_in_one_command(tiny: Path, luigi_run: 
         assert line in done.stderr
 
 
+@pytest.mark.slow
 def test_what_each_source_and_each_rule_is_worth_is_a_table(tiny: Path, luigi_run: Luigi) -> None:
     with_sources(tiny, '["starter", "answers local_evidence"]')
     rules = ("--classifiers", "[]", "--merge-rules", '["answers", "max"]')

@@ -83,6 +83,7 @@ def weights(workplace: Path) -> bytes:
     return (found[0] / "weights.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_semi_supervised_training_uses_the_test_images_and_reads_no_mask(finished: Path, luigi_run: Luigi) -> None:
     first = luigi_run(*SEMI)
     assert first.returncode == 0, first.stderr

@@ -63,6 +63,7 @@ def curves(folder: Path) -> dict[str, list[int]]:
     return {tag: [event.step for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
+@pytest.mark.slow
 def test_a_training_from_a_weights_file_can_be_killed_and_goes_on_in_the_same_log(indexed: Path) -> None:
     torch.save(state_of("resnet18"), indexed / "start.pth")
     words = ["Classifier", "--dataset", "tiny", "--weights", str(indexed / "start.pth"), "--head", "dense1000"]
@@ -118,6 +119,7 @@ def test_photos_of_one_kind_only_are_refused_before_training_with_their_counts(l
     )
 
 
+@pytest.mark.slow
 def test_data_without_masks_train_a_classifier_and_are_judged_by_image_too(luigi_run: Luigi, tiny: Path) -> None:
     import cv2
     import numpy as np

@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import TINY, Luigi, ran, rename_data
 from tests.test_flow import ALL_STAGES, entries
 
@@ -157,6 +159,7 @@ def test_gc_spares_what_is_young_names_what_made_the_rest_and_removes_it_only_wh
     assert not (finished / "outputs" / "cams" / ".draft-tiny-000000000000").exists()
 
 
+@pytest.mark.slow
 def test_gc_keeps_what_any_recipe_or_variant_names_and_what_another_data_set_rests_on(
     finished: Path, luigi_run: Luigi
 ) -> None:
