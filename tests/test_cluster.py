@@ -216,3 +216,5 @@ def test_the_whole_road_on_slurm_ends_with_the_same_tables_also_after_scancel(
     again = cold(command, environment(tiny))
     assert again.returncode == 0, again.stderr
     assert published(tiny) == published(undisturbed)
+    left = [path.name for path in (tiny / "outputs" / ".jobs").iterdir() if path.is_dir()]
+    assert left == [], "scripts and logs of what succeeded are still there"

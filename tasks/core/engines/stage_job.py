@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -54,6 +55,7 @@ def made_by_slurm(
         script = Script(stage, run, python("tasks.core.engines.one_stage", str(run)), options)
         with queue.submitted(script) as running:
             _wait(running, there)
+        shutil.rmtree(folder, ignore_errors=True)  # where it failed, script and log stay
 
 
 def _wait(running: queue.Running, there: Callable[[], bool]) -> None:
