@@ -84,6 +84,11 @@ def places_of(counts: Sequence[ImageCounts], scores: ScoresKnobs, knobs: JudgeKn
     return {FIXED: _number(knobs.threshold), ODS: _number(best)}
 
 
+def thresholds_of(places: Mapping[str, int]) -> dict[str, float]:
+    """Place → the threshold of its number."""
+    return {place: float(THRESHOLDS_FROM_ZERO[number]) for place, number in places.items()}
+
+
 def _number(threshold: float) -> int:
     return int(THRESHOLDS_FROM_ZERO.searchsorted(threshold))
 
@@ -124,7 +129,7 @@ def _row(
     low, high = interval(samples[1:], knobs.confidence)
     threshold = math.nan
     if definition.cut in places:
-        threshold = float(THRESHOLDS_FROM_ZERO[places[definition.cut]])
+        threshold = thresholds_of(places)[definition.cut]
     elif values.shape[1] > 1 and not math.isnan(samples[0]):
         threshold = float(THRESHOLDS_FROM_ZERO[100 - values.shape[1] + int(values[0].argmax())])
     return {
@@ -146,9 +151,7 @@ def _sheets(
     """What `Scores` would say of the same images, to every digit; a row per image; a row per threshold."""
     sheet = ScoreSheet(empty=scores.empty)
     regions = {name: getattr(scores, name) for name in ("region_px", "region_crack_share", "region_hit_share")}
-    others = {
-        place: MetricSheet(threshold=float(THRESHOLDS_FROM_ZERO[number]), **regions) for place, number in places.items()
-    }
+    others = {place: MetricSheet(threshold=cut, **regions) for place, cut in thresholds_of(places).items()}
     rows = []
     for name, (group, image) in named.items():
         counts = image.counts

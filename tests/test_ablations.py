@@ -81,12 +81,20 @@ def test_a_slip_in_the_file_is_one_sentence(small: Path, text: str, words: str) 
         ablation("small")
 
 
-def test_a_table_that_is_not_there_and_a_named_variant_are_refused(small: Path) -> None:
+def test_a_table_that_is_not_there_is_refused_with_the_nearest_name(small: Path) -> None:
     with pytest.raises(SettingsError, match="did you mean small"):
         Ablations(dataset="tiny", table="smal")
-    with pytest.raises(SettingsError, match="the rows are variants themselves"):
-        Ablations(dataset="tiny", table="small", variant="two_classes")
     assert {"small", "scnet"} <= set(known())
+
+
+def test_a_variant_holds_for_every_row_and_a_row_changes_its_own_part_alone(small: Path) -> None:
+    from pipeline.knobs import SegmenterKnobs, ThresholdMapsKnobs
+
+    given = 'two_classes;Segmenter.options={"unet": {"norm": "none"}}'
+    rows = Ablations(dataset="tiny", table="small", seeds="[1]", variant=given).requires()
+    knobs = [stage.experiment.resolve(SegmenterKnobs).options["unet"] for stage in rows]
+    assert [(each["width"], each["norm"]) for each in knobs] == [(4, "none"), (6, "none")]
+    assert {stage.experiment.resolve(ThresholdMapsKnobs).classes for stage in rows} == {2}
 
 
 def test_rows_seeds_and_means_are_laid_out(small: Path, tiny: Path, luigi_run: Luigi) -> None:

@@ -148,6 +148,15 @@ def test_a_lost_shard_is_one_sentence_with_its_state_and_its_log(place: Path, mo
     assert words.endswith("/log-1.txt; the same command goes on with what is missing")
 
 
+def test_a_queue_that_has_not_answered_yet_ends_no_job(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(place, monkeypatch)
+    (place / "bin" / "squeue").write_text("#!/bin/sh\necho slurm_load_jobs error: Unable to contact >&2; exit 1\n")
+    running = queue.Running(Script("Square", place, [], {}, array=2), "42")
+    assert running.ended() == {}
+    fake(place, monkeypatch)
+    assert running.ended() == {0: "COMPLETED", 1: "COMPLETED"}
+
+
 def test_an_error_of_the_work_arrives_from_a_shard_as_it_is(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake(place, monkeypatch)
     with pytest.raises(ValueError, match="666 cannot be read; mend it"):

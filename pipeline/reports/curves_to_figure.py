@@ -52,13 +52,14 @@ def figure(curves: pd.DataFrame, title: str) -> NDArray[np.uint8]:
             _draw(axes, line, color=COLOURS[labels], linestyle=dashes[segmenter], linewidth=widths.get(arch, WIDTHS[0]))
         _label(axes, title)
         _legend(axes, curves, dashes, widths)
-        return _pixels(page)
+        return pixels(page)
 
 
-def _pixels(page: Figure) -> NDArray[np.uint8]:
-    width, height = (round(inches * _DPI) for inches in _INCHES)
+def pixels(page: Figure) -> NDArray[np.uint8]:
+    """uint8 H×W×3, as large as the page says."""
+    width, height = (round(inches * page.dpi) for inches in page.get_size_inches())
     stream = io.BytesIO()
-    page.savefig(stream, format="rgba", dpi=_DPI)
+    page.savefig(stream, format="rgba", dpi=page.dpi)
     return np.frombuffer(stream.getvalue(), np.uint8).reshape(height, width, 4)[..., :3].copy()
 
 

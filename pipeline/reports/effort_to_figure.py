@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import matplotlib
@@ -12,12 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from pipeline.reports.curves_to_figure import COLOURS, pixels
+
 WAYS = {  # what was given, how it is called, colour and mark
     "answers": ("yes/no answers", "#0072b2", "o"),
     "masks": ("masks drawn by hand", "#000000", "s"),
 }
 _INCHES, _DPI = (7.0, 4.4), 150
-_LEAST_MIN = 0.5  # where the axis begins: nothing at all has no place on a logarithmic one
 
 
 def with_minutes(rows: pd.DataFrame, *, answer_s: float, mask_min: float) -> pd.DataFrame:
@@ -35,19 +35,19 @@ def figure(points: pd.DataFrame, title: str) -> NDArray[np.uint8]:
             _draw(axes, points[points["way"] == way], words, color=colour, marker=mark)
         nothing = points[points["way"] == "nothing"]
         if len(nothing):
-            axes.axhline(nothing["ods"].mean(), color="#cc79a7", linestyle="--", label="neither (generated photos)")
+            axes.axhline(
+                nothing["ods"].mean(), color=COLOURS["generated"], linestyle="--", label="neither (generated photos)"
+            )
         axes.set_xscale("log")
         axes.set(xlabel="minutes of a person's time", ylabel="ODS on the test images", ylim=(0, 1))
         axes.set_title(title, fontsize=10)
         axes.grid(color="#eeeeee", linewidth=0.6)
         axes.legend(loc="lower right", fontsize=8, frameon=False)
-        stream = io.BytesIO()
-        page.savefig(stream, format="rgba", dpi=_DPI)
-    width, height = (round(inches * _DPI) for inches in _INCHES)
-    return np.frombuffer(stream.getvalue(), np.uint8).reshape(height, width, 4)[..., :3].copy()
+        return pixels(page)
 
 
 def _draw(axes: Axes, points: pd.DataFrame, words: str, **style: Any) -> None:
     means = points.groupby("minutes")["ods"].agg(["mean", "std"]).fillna(0)
-    minutes = np.maximum(means.index.to_numpy(float), _LEAST_MIN)
-    axes.errorbar(minutes, means["mean"], yerr=means["std"], label=words, capsize=2, linewidth=1.5, **style)
+    axes.errorbar(
+        means.index.to_numpy(float), means["mean"], yerr=means["std"], label=words, capsize=2, linewidth=1.5, **style
+    )

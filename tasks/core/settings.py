@@ -129,7 +129,8 @@ def _variant(variant: str, files: Sequence[SettingsFile]) -> Sections:
             raise SettingsError(f"there is no variant {name!r} in {places}; {nearest(name, names)}")
         sections = {section: dict(table) for section, table in source.variant(name).items()}
     for section, table in _inline(more).items() if more else ():
-        sections[section] = {**sections.get(section, {}), **table}
+        below = sections.setdefault(section, {})
+        below |= {key: _laid_over(below.get(key), value) for key, value in table.items()}
     return sections
 
 
@@ -145,7 +146,8 @@ def _inline(variant: str) -> Sections:
         keys = knobs.fields(knobs.SECTIONS[section])
         if key not in keys:
             raise SettingsError(f"variant {item!r}: [{section}] has no key {key!r}; {nearest(key, keys)}")
-        sections.setdefault(section, {})[key] = parse(section, key, text.strip())
+        table = sections.setdefault(section, {})
+        table[key] = _laid_over(table.get(key), parse(section, key, text.strip()))
     return sections
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.knobs import DatasetKnobs, JudgeKnobs
+from pipeline.ops.raw_outputs import over_maximum, sigmoid
 from tasks.core.errors import StageError
 from tasks.intake.photo_decoding import RefusedError, grey_values, shown
 
@@ -128,12 +129,7 @@ def prediction(path: Path, rules: DatasetKnobs, reading: Reading) -> Values:
         return values > 0
     if values.dtype.kind != "f" or reading.npy == "probabilities":
         return values
-    real = values.astype(np.float64)
-    if reading.npy == "logits":
-        return 1 / (1 + np.exp(-np.clip(real, -700, 700)))
-    top = real.max()
-    scaled = np.clip(real / top, 0, 1) if top > 0 else np.zeros_like(real)
-    return np.rint(255 * scaled).astype(np.uint8)  # as a picture that was written by those who do so
+    return sigmoid(values) if reading.npy == "logits" else over_maximum(values)
 
 
 def reading_of_masks(looks: Sequence[tuple[Path, Look]], knobs: JudgeKnobs) -> Reading:

@@ -10,7 +10,6 @@ import luigi
 
 from pipeline.knobs import AblationsKnobs
 from tasks.core import files
-from tasks.core.errors import SettingsError
 from tasks.core.files import Row
 from tasks.core.parameters import give_knobs, given
 from tasks.core.question import PROVENANCE, Question
@@ -37,11 +36,6 @@ class Ablations(Question):
     table = luigi.Parameter(description="a file configs/ablations/<table>.toml", positional=False)
 
     def settle(self) -> None:
-        if self.variant.partition(";")[0] and "=" not in self.variant.partition(";")[0]:
-            raise SettingsError(
-                f"Ablations --variant {self.variant!r}: the rows are variants themselves; say its numbers as "
-                "Section.knob=value;…"
-            )
         assert self.ablation.rows and self.knobs.seeds
 
     @cached_property
@@ -61,7 +55,7 @@ class Ablations(Question):
         what = self.ablation
         for seed in self.knobs.seeds:
             for name, settings in what.rows.items():
-                experiment = self.experiment.varied(f"{settings};Segmenter.seed={seed}")
+                experiment = self.experiment.varied(";".join(filter(None, (settings, f"Segmenter.seed={seed}"))))
                 yield Trained(name, seed, experiment.task(Scores, segmenter=what.segmenter, labels=what.labels))
 
     def requires(self) -> list[Scores]:

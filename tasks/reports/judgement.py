@@ -92,10 +92,12 @@ def _safe(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
 def _numbers(
     verdicts: Mapping[str, Verdict], table: pd.DataFrame, pairs: pd.DataFrame, knobs: JudgeKnobs, about: Row
 ) -> Row:
+    from pipeline.predictions_to_judgement import thresholds_of
+
     systems = {
         name: {
             "facts": dict(each.facts),
-            "thresholds": {at: k / 100 for at, k in each.places.items()},
+            "thresholds": thresholds_of(each.places),
             "notes": list(each.notes),
         }
         for name, each in verdicts.items()
@@ -113,10 +115,10 @@ def _finite(value: object) -> object:
 
 
 def _facts(verdict: Verdict) -> list[str]:
-    facts = verdict.facts
-    empty = ", ".join(
-        f"{facts[f'empty_predictions at {at}']:,} at {k / 100:.2f} ({at})" for at, k in verdict.places.items()
-    )
+    from pipeline.predictions_to_judgement import thresholds_of
+
+    facts, cuts = verdict.facts, thresholds_of(verdict.places)
+    empty = ", ".join(f"{facts[f'empty_predictions at {at}']:,} at {cut:.2f} ({at})" for at, cut in cuts.items())
     grouped = f" of {facts['groups']:,} photos" if facts["groups"] < facts["images"] else ""
     left_out = f"; {facts['missing']:,} masks without a prediction are left out" if facts["missing"] else ""
     return [

@@ -10,6 +10,7 @@ from tasks.core import files
 from tasks.core.cache import Draft, Entry
 from tasks.core.settings import Experiment
 from tasks.reports.laid_out import CLASSIFIER, COMPARISON, CURVES, LABEL_QUALITY, SEGMENTATION, SETTINGS, SUMMARY
+from tasks.reports.summary import left_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,9 +80,8 @@ def _summary(dataset: str, seeds: Sequence[int], spreads: Mapping[str, pd.DataFr
     from pipeline.reports.tables_text import markdown
     from pipeline.reports.tables_to_spread import SCORED, in_words, label_columns, segmenter_columns
 
-    left = ", ".join(absent)
     parts = [f"# {dataset}\n", f"Mean ± standard deviation over the seeds {', '.join(map(str, seeds))}.\n"]
-    parts += [f"Left out, because they are not on this machine: {left}.\n"] if left else []
+    parts += left_out(absent)
     titles = {
         SEGMENTATION: ("Segmenters", segmenter_columns),
         LABEL_QUALITY: ("Labels of the training images", label_columns),

@@ -38,7 +38,7 @@ def scored(
     from pipeline.reports import scores_to_tables as to_tables
     from pipeline.reports.tables_text import markdown
 
-    parts = [f"# {dataset}\n", *_left_out(absent), f"{kinds(compared)}.\n"]
+    parts = [f"# {dataset}\n", *left_out(absent), f"{kinds(compared)}.\n"]
     parts += [markdown(compared, to_tables.comparison_columns(metric, compared)) for metric in to_tables.METRICS]
     notes = (to_tables.note_on_empty(segmentation), to_tables.note_on_images(segmentation))
     parts += [f"{note}.\n" for note in notes if note]
@@ -82,7 +82,7 @@ def _other_metrics(segmentation: pd.DataFrame) -> list[str]:
 def unscored(dataset: str, rows: Iterable[Row], absent: Iterable[str]) -> str:
     """Where labels and predictions lie."""
     listed = "".join(f"* {_words(row)}: outputs/{row['folder']}\n" for row in rows)
-    return "\n".join([f"# {dataset}\n", *_left_out(absent), "Nothing to score against.\n", listed])
+    return "\n".join([f"# {dataset}\n", *left_out(absent), "Nothing to score against.\n", listed])
 
 
 def _words(row: Row) -> str:
@@ -92,6 +92,6 @@ def _words(row: Row) -> str:
     return f"{row['stage']}{network}{classifier}, {row['split']} images of {row['images_of']}"
 
 
-def _left_out(absent: Iterable[str]) -> list[str]:
+def left_out(absent: Iterable[str]) -> list[str]:
     names = ", ".join(absent)
     return [f"Left out, because they are not on this machine: {names}.\n"] if names else []

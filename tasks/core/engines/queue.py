@@ -32,13 +32,14 @@ class Running:
     job_id: str
     asked: float = 0.0
     answered: float = field(default_factory=time.monotonic)
+    heard: bool = False  # whether it has ever answered
     states: dict[int, str] = field(default_factory=dict)
 
     def ended(self) -> dict[int, str]:
         """Number in the array → how it ended, of those that neither run nor wait."""
         if time.monotonic() - self.asked >= _ASK_EVERY_S:
             self._ask()
-        if not self.answered:
+        if not self.heard:
             return {}
         every = range(self.script.array or 1)
         states = {number: self.states.get(number, _GONE) for number in every}
@@ -54,7 +55,7 @@ class Running:
                     "the same command again when it does"
                 )
             return
-        self.answered = self.asked
+        self.answered, self.heard = self.asked, True
         rows = [line.split("|") for line in told.stdout.splitlines()]
         self.states = {int(number) if number.isdigit() else 0: state for number, state, _ in rows}
         reason = rows[0][2] if rows else "None"
