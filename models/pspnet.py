@@ -19,11 +19,13 @@ class Options:
     # [0.3, 0.15, 0.1].
     dropout: list[float]
     encoder: str  # "none", "imagenet", or a file with torchvision's ResNet of this trunk
+    pyramid: list[int]  # cells on a side, of each level; [1, 2, 3, 6] as published, [] goes without
 
     def __post_init__(self) -> None:
         check_choices(self)
         check_trunk(self, self.trunk, self.width)
         shares = len(self.dropout) == 3 and all(0 <= share < 1 for share in self.dropout)
+        require(self, "pyramid", all(cells >= 1 for cells in self.pyramid), "numbers from 1")
         require(self, "dropout", shares, "three shares from 0 to below 1")
 
 
@@ -34,5 +36,5 @@ def build(options: Options, *, pixels: str, weights: models.Weights | None = Non
 
     encoder = options.encoder if weights is None else weights
     trunk = build_trunk(options.trunk, options.width, dilated=True, encoder=encoder)
-    network = PSPNet(trunk, options.width, options.auxiliary, options.dropout)
+    network = PSPNet(trunk, options)
     return PaddedSegmenter(network, size_divisor=32, pixels=pixels)

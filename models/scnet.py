@@ -25,6 +25,11 @@ class Options:
     edges: Literal["none", "sobel", "input"]
     edge_threshold: float
     encoder: str  # "none", "hed", or a file with torchvision's vgg16; its first layer knows nothing of edges
+    # Published: instance norm, pooling by maxima whose places lead back up, Xavier's first weights. Behind pooling by
+    # means each pixel is repeated on the way up.
+    norm: Literal["instance", "batch", "none"]
+    pool: Literal["max", "average"]
+    init: Literal["xavier", "he", "orthogonal", "uniform"]  # uniform: torch's own
 
     def __post_init__(self) -> None:
         check_choices(self)
@@ -39,7 +44,7 @@ def build(options: Options, *, pixels: str, weights: models.Weights | None = Non
     from models.parts.wrapper import PaddedSegmenter
 
     entry = EdgeChannel(options.edges, options.edge_threshold, pixels)
-    network = SCNet(entry, options.width, options.levels, options.attention)
+    network = SCNet(entry, options)
     found = given_weights(options.encoder, weights)
     if found is not None:
         load_encoder(network, found)

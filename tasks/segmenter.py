@@ -36,7 +36,13 @@ if TYPE_CHECKING:
 # What came later than the first keys, with the value that means what was before.
 FOR_ANSWERS: dict[str, object] = {"pool": "top", "pool_px": 1, "bag_weight": 0.0, "rehearsal": 0.0}
 KNOBS_ADDED: dict[str, object] = {"start": "none", "by_labels": {}, **FOR_ANSWERS}
-OPTIONS_ADDED = {("scnet", "encoder"): "none"}
+OPTIONS_ADDED: dict[tuple[str, str], object] = {
+    ("scnet", "encoder"): "none",
+    ("scnet", "norm"): "instance",
+    ("scnet", "pool"): "max",
+    ("scnet", "init"): "xavier",
+    ("pspnet", "pyramid"): [1, 2, 3, 6],
+}
 ALL = "all"  # in [Tables] segmenters and semi
 SEGMENTER = parameters.Choice(models.SEGMENTERS, "segmenter")
 

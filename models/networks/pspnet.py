@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -10,17 +10,19 @@ from torch import Tensor, nn
 
 from models.parts.resnet_stages import ResNetStages
 
-GRIDS = (1, 2, 3, 6)  # cells on a side, of each level of the pyramid
+if TYPE_CHECKING:
+    from models.pspnet import Options
 
 
 class PSPNet(nn.Module):
     """N×3×H×W → [N×1×H×W logits, and those of the third stage if `auxiliary`]; H and W are multiples of 8."""
 
-    def __init__(self, trunk: ResNetStages, width: int, auxiliary: bool, dropout: Sequence[float]) -> None:
+    def __init__(self, trunk: ResNetStages, options: Options) -> None:
         super().__init__()
-        behind_pyramid, behind_growth, in_auxiliary = dropout
+        width = options.width
+        behind_pyramid, behind_growth, in_auxiliary = options.dropout
         self.trunk = trunk
-        self.pyramid = Pyramid(self.trunk.channels[4], 16 * width)
+        self.pyramid = Pyramid(self.trunk.channels[4], 16 * width, options.pyramid)
         self.drop = nn.Dropout2d(behind_pyramid)
         self.grow = nn.Sequential(
             *double(16 * width, 4 * width, behind_growth),
@@ -28,7 +30,7 @@ class PSPNet(nn.Module):
             *double(width, width, behind_growth),
         )
         self.head = nn.Conv2d(width, 1, 1)
-        self.auxiliary = auxiliary_head(self.trunk.channels[3], 4 * width, in_auxiliary) if auxiliary else None
+        self.auxiliary = auxiliary_head(self.trunk.channels[3], 4 * width, in_auxiliary) if options.auxiliary else None
 
     def forward(self, batch: Tensor) -> list[Tensor]:
         *_, third, last = self.trunk(batch)
@@ -42,16 +44,17 @@ class PSPNet(nn.Module):
 class Pyramid(nn.Module):
     """Means over the cells of each grid, mixed 1×1 (no bias, no activation), enlarged and put before the features."""
 
-    def __init__(self, inside: int, outside: int) -> None:
+    def __init__(self, inside: int, outside: int, grids: list[int]) -> None:
         super().__init__()
-        self.mix = nn.ModuleList(nn.Conv2d(inside, inside, 1, bias=False) for _ in GRIDS)
-        self.join = nn.Conv2d(inside * (len(GRIDS) + 1), outside, 1)
+        self.grids = grids
+        self.mix = nn.ModuleList(nn.Conv2d(inside, inside, 1, bias=False) for _ in grids)
+        self.join = nn.Conv2d(inside * (len(grids) + 1), outside, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         size = features.shape[-2:]
         levels = [
             F.interpolate(mix(F.adaptive_avg_pool2d(features, cells)), size=size, mode="bilinear", align_corners=False)
-            for cells, mix in zip(GRIDS, self.mix, strict=True)
+            for cells, mix in zip(self.grids, self.mix, strict=True)
         ]
         return F.relu(self.join(torch.cat([*levels, features], dim=1)))
 

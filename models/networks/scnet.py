@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,9 @@ from models.parts import vgg
 from models.parts.options import PUBLISHED_WIDTH
 from models.parts.vgg import CONVOLUTIONS, stage_widths
 from models.parts.wrapper import Normalise
+
+if TYPE_CHECKING:
+    from models.scnet import Options
 
 
 class EdgeChannel(nn.Module):
@@ -58,21 +62,22 @@ class SCNet(nn.Module):
     they are, and only the maps that it makes of them go to the fusion.
     """
 
-    def __init__(self, entry: nn.Module, width: int, levels: int, attention: bool) -> None:
+    def __init__(self, entry: nn.Module, options: Options) -> None:
         super().__init__()
-        widths = stage_widths(width)[:levels]
-        self.entry = entry
+        levels, norm, init = options.levels, options.norm, options.init
+        widths = stage_widths(options.width)[:levels]
+        self.entry, self.pool = entry, options.pool
         self.down = nn.ModuleList(
-            convolutions([inside, *[outside] * count])
+            convolutions([inside, *[outside] * count], norm, init)
             for inside, outside, count in zip([4, *widths], widths, CONVOLUTIONS, strict=False)
         )
         ends = [widths[0], *widths[:-1]]  # a decoder's block ends as wide as the block that it hands over to
         self.up = nn.ModuleList(
-            convolutions([*[inside] * count, end])
+            convolutions([*[inside] * count, end], norm, init)
             for inside, end, count in zip(widths, ends, CONVOLUTIONS, strict=False)
         )
-        self.down_map = nn.ModuleList(ScaleMap(channels, attention) for channels in widths)
-        self.up_map = nn.ModuleList(ScaleMap(channels, attention) for channels in ends)
+        self.down_map = nn.ModuleList(ScaleMap(channels, options.attention, init) for channels in widths)
+        self.up_map = nn.ModuleList(ScaleMap(channels, options.attention, init) for channels in ends)
         self.fuse = nn.ModuleList(nn.Conv2d(scale + 1, 1, 1) for scale in range(1, levels + 1))
         self.enlarge = nn.ModuleList(bilinear_deconvolution(2**level) for level in range(levels))
         self.final = nn.Conv2d(levels, 1, 1)
@@ -81,22 +86,27 @@ class SCNet(nn.Module):
         x, gathered, places = self.encode(self.entry(batch))
         maps: list[Tensor] = []
         for level in reversed(range(len(self.up))):
-            x = self.up[level](F.max_unpool2d(x, places[level], [2, 2]))
+            x = self.up[level](enlarged(x, places[level]))
             fused = self.fuse[level](torch.cat([gathered[level], self.up_map[level](x)], dim=1))
             maps.insert(0, self.enlarge[level](fused))
         return [self.final(torch.cat(maps, dim=1)), *maps]
 
-    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-        """The deepest features; of each scale n the n maps up to there; where each pooled pixel came from."""
+    def encode(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor | None]]:
+        """The deepest features; of each scale n the n maps up to there; where each maximum was, if pooled by these."""
         gathered: list[Tensor] = []
-        places: list[Tensor] = []
+        places: list[Tensor | None] = []
         for block, attend in zip(self.down, self.down_map, strict=True):
             x = block(x)
             above = [F.max_pool2d(gathered[-1], 2)] if gathered else []
             gathered.append(torch.cat([*above, attend(x)], dim=1))
-            x, place = F.max_pool2d(x, 2, return_indices=True)
+            x, place = F.max_pool2d(x, 2, return_indices=True) if self.pool == "max" else (F.avg_pool2d(x, 2), None)
             places.append(place)
         return x, gathered, places
+
+
+def enlarged(x: Tensor, places: Tensor | None) -> Tensor:
+    """Twice as high and wide: each value where its maximum was and 0 elsewhere, or repeated four times."""
+    return F.interpolate(x, scale_factor=2.0) if places is None else F.max_unpool2d(x, places, [2, 2])
 
 
 def load_encoder(network: SCNet, weights: Mapping[str, Tensor]) -> None:
@@ -114,13 +124,13 @@ def load_encoder(network: SCNet, weights: Mapping[str, Tensor]) -> None:
 class ScaleMap(nn.Module):
     """N×C×h×w features F → N×1×h×w: V(σ(W F) · F), W and V 1×1 to one channel; without attention V F."""
 
-    def __init__(self, channels: int, attention: bool) -> None:
+    def __init__(self, channels: int, attention: bool, init: str = "xavier") -> None:
         super().__init__()
         self.weigh = nn.Conv2d(channels, 1, 1) if attention else None
         self.shrink = nn.Conv2d(channels, 1, 1)
         for layer in (self.weigh, self.shrink):
             if layer is not None:
-                nn.init.xavier_normal_(layer.weight)
+                initialise(layer, init)
 
     def forward(self, features: Tensor) -> Tensor:
         if self.weigh is not None:
@@ -140,14 +150,27 @@ class ImageNorm(nn.Module):
         return torch.cat([F.batch_norm(image, None, None, training=True) for image in x.chunk(len(x))])
 
 
-def convolutions(channels: list[int]) -> nn.Sequential:
-    """3×3 convolution without bias, instance norm without weights, ReLU, from each number of channels to the next."""
+def convolutions(channels: list[int], norm: str, init: str) -> nn.Sequential:
+    """3×3 convolution without bias, normalisation if any, ReLU, from each number of channels to the next."""
     layers: list[nn.Module] = []
     for inside, outside in pairwise(channels):
         layer = nn.Conv2d(inside, outside, 3, padding=1, bias=False)
-        nn.init.xavier_normal_(layer.weight)
-        layers += [layer, ImageNorm(), nn.ReLU(inplace=True)]
+        initialise(layer, init)
+        layers += [layer, normalisation(norm, outside), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)
+
+
+def normalisation(norm: str, channels: int) -> nn.Module:
+    return {"instance": ImageNorm(), "batch": nn.BatchNorm2d(channels), "none": nn.Identity()}[norm]
+
+
+def initialise(layer: nn.Conv2d, init: str) -> None:
+    if init == "xavier":
+        nn.init.xavier_normal_(layer.weight)
+    elif init == "he":
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    elif init == "orthogonal":
+        nn.init.orthogonal_(layer.weight)
 
 
 def bilinear_deconvolution(stride: int) -> nn.ConvTranspose2d:
