@@ -36,5 +36,5 @@ def build(options: Options, *, pixels: str, weights: models.Weights | None = Non
 
     encoder = options.encoder if weights is None else weights
     trunk = build_trunk(options.trunk, options.width, dilated=True, encoder=encoder)
-    network = PSPNet(trunk, options)
+    network = PSPNet(trunk, options.width, options.auxiliary, options.dropout, options.pyramid)
     return PaddedSegmenter(network, size_divisor=32, pixels=pixels)

@@ -44,7 +44,8 @@ def build(options: Options, *, pixels: str, weights: models.Weights | None = Non
     from models.parts.wrapper import PaddedSegmenter
 
     entry = EdgeChannel(options.edges, options.edge_threshold, pixels)
-    network = SCNet(entry, options)
+    kinds = {"norm": options.norm, "pool": options.pool, "init": options.init}
+    network = SCNet(entry, options.width, options.levels, options.attention, **kinds)
     found = given_weights(options.encoder, weights)
     if found is not None:
         load_encoder(network, found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import models
 from pipeline.knobs import ScoresKnobs
-from pipeline.ops.types import Mask, Pixels
+from pipeline.ops.types import Map, Mask, Pixels
 from tasks.classifier import ARCH
 from tasks.core import files
 from tasks.core.cache import Draft
@@ -17,6 +17,7 @@ from tasks.core.parameters import Choice
 from tasks.core.stage import AnyStage, Stage
 from tasks.dataset import Dataset
 from tasks.intake.photo_index import Photo
+from tasks.patch_maps import PatchMaps
 from tasks.predictions import TARGET, TEST, Predictions
 from tasks.refinements import Refinements, final_maps
 from tasks.supervision import SUPERVISIONS, Labels
@@ -27,24 +28,27 @@ if TYPE_CHECKING:
 
 SUMMARY, CURVE = "summary.json", "curve.csv"
 THRESHOLD = "threshold"  # thresholding alone, as if it were a kind of labels
+PATCHES = "patches"  # a classifier's patch map, the same way
 
 
 class Scores(Stage[ScoresKnobs]):
     """Without a segmenter the labels themselves are scored."""
 
-    labels = Choice((*SUPERVISIONS, THRESHOLD), "kind of labels")
+    labels = Choice((*SUPERVISIONS, THRESHOLD, PATCHES), "kind of labels")
     segmenter = Choice(models.SEGMENTERS, "segmenter", default="")
     arch, target, split = ARCH, TARGET, TEST
     axis_names = ("segmenter", "labels", "split")
     version = 2  # summary.json has the metrics that other papers report
 
-    def maps(self) -> Predictions | Refinements | Labels | ThresholdMaps:
+    def maps(self) -> Predictions | Refinements | Labels | ThresholdMaps | PatchMaps:
         """The stage whose maps are scored."""
         if self.segmenter:
             axes = {"segmenter": self.segmenter, "labels": self.labels, "arch": self.arch}
             return final_maps(self.experiment, **axes, target=self.target, split=self.split)
         if self.labels == THRESHOLD:
             return self.sibling(ThresholdMaps, split=self.split)
+        if self.labels == PATCHES:
+            return self.sibling(PatchMaps, arch=self.arch, split=self.split)
         return SUPERVISIONS[self.labels].labels(self.experiment, arch=self.arch, split=self.split)
 
     def target_dataset(self) -> Dataset:
@@ -67,7 +71,7 @@ class Scores(Stage[ScoresKnobs]):
         files.write_table(draft.path(CURVE), curve)
         return f"ODS {summary['ods']:.4f}  OIS {summary['ois']:.4f}  AP {summary['ap']:.4f}"
 
-    def _pairs(self, photos: list[Photo]) -> Iterator[tuple[str, Pixels | Mask, Mask]]:
+    def _pairs(self, photos: list[Photo]) -> Iterator[tuple[str, Pixels | Mask | Map, Mask]]:
         maps = self.maps().maps()
         with self.progress() as progress:
             for done, photo in enumerate(photos, start=1):
@@ -85,7 +89,7 @@ class Scores(Stage[ScoresKnobs]):
 
     def masks_used(self) -> int:
         """How many masks of training images went into the maps, beyond the yes/no labels that they give."""
-        if self.labels == THRESHOLD:
+        if self.labels in (THRESHOLD, PATCHES):
             return 0
         return SUPERVISIONS[self.labels].masks_used(self.experiment, self.arch)
 

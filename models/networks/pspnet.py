@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,19 +10,17 @@ from torch import Tensor, nn
 
 from models.parts.resnet_stages import ResNetStages
 
-if TYPE_CHECKING:
-    from models.pspnet import Options
-
 
 class PSPNet(nn.Module):
     """N×3×H×W → [N×1×H×W logits, and those of the third stage if `auxiliary`]; H and W are multiples of 8."""
 
-    def __init__(self, trunk: ResNetStages, options: Options) -> None:
+    def __init__(
+        self, trunk: ResNetStages, width: int, auxiliary: bool, dropout: Sequence[float], grids: Sequence[int]
+    ) -> None:
         super().__init__()
-        width = options.width
-        behind_pyramid, behind_growth, in_auxiliary = options.dropout
+        behind_pyramid, behind_growth, in_auxiliary = dropout
         self.trunk = trunk
-        self.pyramid = Pyramid(self.trunk.channels[4], 16 * width, options.pyramid)
+        self.pyramid = Pyramid(self.trunk.channels[4], 16 * width, grids)
         self.drop = nn.Dropout2d(behind_pyramid)
         self.grow = nn.Sequential(
             *double(16 * width, 4 * width, behind_growth),
@@ -30,7 +28,7 @@ class PSPNet(nn.Module):
             *double(width, width, behind_growth),
         )
         self.head = nn.Conv2d(width, 1, 1)
-        self.auxiliary = auxiliary_head(self.trunk.channels[3], 4 * width, in_auxiliary) if options.auxiliary else None
+        self.auxiliary = auxiliary_head(self.trunk.channels[3], 4 * width, in_auxiliary) if auxiliary else None
 
     def forward(self, batch: Tensor) -> list[Tensor]:
         *_, third, last = self.trunk(batch)
@@ -44,7 +42,7 @@ class PSPNet(nn.Module):
 class Pyramid(nn.Module):
     """Means over the cells of each grid, mixed 1×1 (no bias, no activation), enlarged and put before the features."""
 
-    def __init__(self, inside: int, outside: int, grids: list[int]) -> None:
+    def __init__(self, inside: int, outside: int, grids: Sequence[int]) -> None:
         super().__init__()
         self.grids = grids
         self.mix = nn.ModuleList(nn.Conv2d(inside, inside, 1, bias=False) for _ in grids)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -14,9 +13,6 @@ from models.parts import vgg
 from models.parts.options import PUBLISHED_WIDTH
 from models.parts.vgg import CONVOLUTIONS, stage_widths
 from models.parts.wrapper import Normalise
-
-if TYPE_CHECKING:
-    from models.scnet import Options
 
 
 class EdgeChannel(nn.Module):
@@ -62,11 +58,12 @@ class SCNet(nn.Module):
     they are, and only the maps that it makes of them go to the fusion.
     """
 
-    def __init__(self, entry: nn.Module, options: Options) -> None:
+    def __init__(
+        self, entry: nn.Module, width: int, levels: int, attention: bool, *, norm: str, pool: str, init: str
+    ) -> None:
         super().__init__()
-        levels, norm, init = options.levels, options.norm, options.init
-        widths = stage_widths(options.width)[:levels]
-        self.entry, self.pool = entry, options.pool
+        widths = stage_widths(width)[:levels]
+        self.entry, self.pool = entry, pool
         self.down = nn.ModuleList(
             convolutions([inside, *[outside] * count], norm, init)
             for inside, outside, count in zip([4, *widths], widths, CONVOLUTIONS, strict=False)
@@ -76,8 +73,8 @@ class SCNet(nn.Module):
             convolutions([*[inside] * count, end], norm, init)
             for inside, end, count in zip(widths, ends, CONVOLUTIONS, strict=False)
         )
-        self.down_map = nn.ModuleList(ScaleMap(channels, options.attention, init) for channels in widths)
-        self.up_map = nn.ModuleList(ScaleMap(channels, options.attention, init) for channels in ends)
+        self.down_map = nn.ModuleList(ScaleMap(channels, attention, init) for channels in widths)
+        self.up_map = nn.ModuleList(ScaleMap(channels, attention, init) for channels in ends)
         self.fuse = nn.ModuleList(nn.Conv2d(scale + 1, 1, 1) for scale in range(1, levels + 1))
         self.enlarge = nn.ModuleList(bilinear_deconvolution(2**level) for level in range(levels))
         self.final = nn.Conv2d(levels, 1, 1)

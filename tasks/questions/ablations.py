@@ -14,7 +14,7 @@ from tasks.core.files import Row
 from tasks.core.parameters import give_knobs, given
 from tasks.core.question import PROVENANCE, Question
 from tasks.reports import published
-from tasks.reports.ablation import Ablation, ablation
+from tasks.reports.ablation import Ablation, Line, ablation
 from tasks.reports.forecast import forecast_lines
 from tasks.reports.paper import bare
 from tasks.reports.rows import keys_of
@@ -26,6 +26,7 @@ COMPLETE = "complete"
 @dataclass(frozen=True)
 class Trained:
     row: str
+    line: Line
     seed: int
     scores: Scores
 
@@ -52,11 +53,12 @@ class Ablations(Question):
 
     def _trained(self) -> Iterator[Trained]:
         """By seed, so that an interrupted table has whole seeds."""
-        what = self.ablation
         for seed in self.knobs.seeds:
-            for name, settings in what.rows.items():
-                experiment = self.experiment.varied(";".join(filter(None, (settings, f"Segmenter.seed={seed}"))))
-                yield Trained(name, seed, experiment.task(Scores, segmenter=what.segmenter, labels=what.labels))
+            for name, line in self.ablation.rows.items():
+                seeded = f"Segmenter.seed={seed};Classifier.seed={seed}"
+                experiment = self.experiment.varied(";".join(filter(None, (line.settings, seeded))))
+                axes = {"segmenter": line.segmenter, "labels": line.labels, "arch": line.arch}
+                yield Trained(name, line, seed, experiment.task(Scores, **axes))
 
     def requires(self) -> list[Scores]:
         return [each.scores for each in self.trained]
@@ -85,9 +87,9 @@ class Ablations(Question):
         print(f"\nAll rows: {folder / f'{self.table}.csv'}", flush=True)
 
     def _row(self, each: Trained) -> Row:
-        stage, what = each.scores, self.ablation
-        axes = {"ablation": what.name, "row": each.row or COMPLETE, "segmenter": what.segmenter, "labels": what.labels}
-        theirs = published.of_variant(what.segmenter, each.row, bare(self.dataset))
+        stage, line, what = each.scores, each.line, self.ablation
+        axes = {"ablation": what.name, "row": each.row or COMPLETE, "segmenter": line.segmenter, "labels": line.labels}
+        theirs = published.of_variant(line.segmenter, each.row, bare(self.dataset), what.metric)
         return {"dataset": self.dataset, **axes, "seed": each.seed, **stage.summary(), **theirs, **keys_of(stage)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.core.cache import canonical
@@ -12,18 +12,28 @@ from tasks.core.errors import SettingsError, one_of
 from tasks.core.settings_file import NAME, folders
 
 FOLDER = "ablations"
-_TOP = ("dataset", "segmenter", "labels", "rows")
+_TOP = ("dataset", "segmenter", "labels", "metric", "rows")
+_AXES = ("segmenter", "labels", "arch")  # what a row may have of its own beside settings
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row: what is scored, and the settings that it changes, spelt out as a variant."""
+
+    segmenter: str
+    labels: str
+    arch: str
+    settings: str
 
 
 @dataclass(frozen=True)
 class Ablation:
-    """`rows`: name, as in configs/published.csv ('' for the network as it is) → the settings that it changes."""
+    """`rows` by name, as in configs/published.csv: '' is the network as it is."""
 
     name: str
     dataset: str  # of the published numbers, and the usual one
-    segmenter: str
-    labels: str
-    rows: dict[str, str]  # the settings are spelt out as a variant
+    metric: str  # which of the published numbers; "": the first
+    rows: dict[str, Line]
 
 
 def known() -> list[str]:
@@ -44,17 +54,22 @@ def ablation(name: str) -> Ablation:
     rows = values.get("rows")
     if not all(isinstance(text, str) and text for text in texts) or not isinstance(rows, list) or not rows:
         raise SettingsError(f"{path}: wanted are dataset, segmenter and labels, each a name, and at least one [[rows]]")
-    named = dict(_row(path, row) for row in rows)
+    dataset, segmenter, labels = map(str, texts)
+    named = dict(_row(path, row, Line(segmenter, labels, "", "")) for row in rows)
     if len(named) < len(rows):
         raise SettingsError(f"{path}: two rows have one name; give each its own")
-    dataset, segmenter, labels = map(str, texts)
-    return Ablation(name, dataset, segmenter, labels, named)
+    return Ablation(name, dataset, str(values.get("metric", "")), named)
 
 
-def _row(path: Path, row: object) -> tuple[str, str]:
+def _row(path: Path, row: object, usual: Line) -> tuple[str, Line]:
     if not isinstance(row, dict) or not isinstance(row.get("name"), str):
         raise SettingsError(f'{path}: a row without a name; each of [[rows]] begins with name = "…"')
-    return row["name"], spelt_out({section: table for section, table in row.items() if section != "name"})
+    axes = {name: str(row[name]) for name in _AXES if name in row}
+    sections = {section: table for section, table in row.items() if section not in ("name", *axes)}
+    for section, table in sections.items():
+        if not isinstance(table, dict):
+            raise SettingsError(f"{path}: {section} in a row; allowed: name, {', '.join(_AXES)}, or [rows.<Section>]")
+    return row["name"], replace(usual, **axes, settings=spelt_out(sections))
 
 
 def spelt_out(sections: Mapping[str, Mapping[str, object]]) -> str:

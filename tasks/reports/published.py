@@ -47,9 +47,9 @@ def scores(segmenter: str, train_set: str, test_set: str, labels: str) -> Publis
     return Published(values, "; ".join(dict.fromkeys(sources)))
 
 
-def of_variant(segmenter: str, variant: str, dataset: str) -> Row:
-    """The first number that is printed of a variant on a data set; nan and '' where there is none."""
-    for row in rows():
+def of_variant(segmenter: str, variant: str, dataset: str, metric: str = "") -> Row:
+    """The first number of a metric ("": of any) printed of a variant on a data set; nan and '' where there is none."""
+    for row in rows(metric):
         place = (row["segmenter"], row["variant"], row["train_set"], row["test_set"])
         if place == (segmenter, variant, dataset, dataset) and row["metric"] != PARAMETERS:
             value, metric, source = float(row["value"]), row["metric"], row["source"]
