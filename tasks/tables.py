@@ -26,7 +26,7 @@ _ALONE = {"scored": "true", "test_sets": '["self"]', "semi": "[]", "also_train_o
 
 class Tables(Stage[TablesKnobs]):
     unit = "tables"
-    version = 5  # its roles have names
+    version = 6  # rows name the stages behind merged labels
 
     def settle(self) -> None:
         _check(self.knobs)

@@ -203,6 +203,9 @@ def test_what_each_source_and_each_rule_is_worth_is_a_table(tiny: Path, luigi_ru
     ways = ["starter", "answers local_evidence", "merged by answers", "merged by max", "round2"]
     assert [row["way"] for row in rows] == ways
     assert {row["masks_used"] for row in rows} == {"0"}
+    assert all(float(row["images_per_second"]) > 0 for row in rows)
+    assert [bool(row["merge_weights_key"]) for row in rows] == [False, False, True, False, True]
+    assert [bool(row["round_labels_key"]) for row in rows] == [False] * 4 + [True]
 
 
 def test_a_network_that_starts_from_the_starter_must_be_built_like_it(tiny: Path) -> None:

@@ -29,7 +29,12 @@ from tasks.supervision import BY_CLASSIFIER
 from tasks.tune_labels import TABLE as TUNING_TABLE
 from tasks.tune_labels import TuneLabels
 
-MAKERS = {"pseudo": ("PatchMaps", "Cams", "ThresholdMaps", "PseudoLabels"), "crf": ("Cams", "CrfLabels")}
+MAKERS = {
+    "pseudo": ("PatchMaps", "Cams", "ThresholdMaps", "PseudoLabels"),
+    "crf": ("Cams", "CrfLabels"),
+    "merged": ("Predictions", "MergedLabels"),
+    "round2": ("Predictions", "MergedLabels", "RoundLabels"),
+}
 _METRICS = ("ods", "ois", "ap", "images_per_second")
 SHOWN = (
     *("labels", "variant", "way", "arch", "masks_used", "tuned_on_masks", *_METRICS),
@@ -175,7 +180,7 @@ def speed(stage: Scores) -> float:
     """Images per second of wall time through all stages that make these labels, as their manifests recorded it."""
     from pipeline.reports.scores_to_tables import rate
 
-    makers, maps = MAKERS.get(stage.labels, ("ThresholdMaps",)), stage.maps()
+    makers, maps = ("Predictions",) if stage.segmenter else MAKERS.get(stage.labels, ("ThresholdMaps",)), stage.maps()
     parts = [part for part in walk(stage) if part.stage() in makers and getattr(part, "split", "") == stage.split]
     seconds = [part.entry.manifest()["seconds"] for part in parts if part.complete()]
     count = len(kept(maps.entry)) if isinstance(maps, LabelStage) else int(str(stage.summary()["images"]))

@@ -16,7 +16,8 @@ from tasks.scores import Scores
 # in the order of the figure
 _KEYED = [
     *("Dataset", "Patches", "Classifier", "PatchMaps", "Cams", "ThresholdMaps", "EdgeMaps", "PseudoLabels"),
-    *("CrfSearch", "CrfLabels", "Segmenter", "Predictions", "Refinements", "Scores"),
+    *("CrfSearch", "CrfLabels", "Generated", "MergeWeights", "MergedLabels", "RoundLabels"),
+    *("Segmenter", "Predictions", "Refinements", "Scores"),
 ]
 
 
@@ -63,7 +64,7 @@ def settings_rows(*stages: AnyStage) -> Iterator[Row]:
 
 
 def keys_of(stage: AnyStage) -> Row:
-    """The keys of the stages that made a row; '' where a stage had no part in it."""
+    """The keys of the stages that made a row; '' where a stage had no part in it, of several the one nearest to it."""
     keys: Row = {f"{snake(kind)}_key": "" for kind in _KEYED}
     for part in walk(stage):
         if f"{snake(part.stage())}_key" in keys:
