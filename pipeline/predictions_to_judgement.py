@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.knobs import JudgeKnobs, ScoresKnobs
-from pipeline.ops.bootstrap import interval
+from pipeline.ops.bootstrap import interval, weights_of
 from pipeline.ops.counts import TOP
 from pipeline.ops.judged_columns import Judged, resampled, shape_scores
 from pipeline.ops.judged_definitions import CURVES, FIXED, ODS, Definition, of_pixels, of_shapes
@@ -23,6 +23,8 @@ from pipeline.ops.shape_counts import Reach, shape_counts, shapes_of
 
 _SHEET_NAMES = {"ods_pooled": "pooled_f1"}  # where the sheet has another name for the same
 _OF_SHEETS = ("iou", "dice", "miou", "accuracy", "class_accuracy")  # at a threshold
+SUFFIXES = {FIXED: "_at_fixed", ODS: "_at_best"}  # of the names of scores that need a yes or no
+HEADLINES = ("ods", "ois", "ap")
 Key = tuple[str, str]  # a definition's name, and where it is cut
 
 
@@ -112,6 +114,30 @@ def judge(
         samples[key][0] = exact.get(key, samples[key][0])
         rows.append(_row(definition, values, samples[key], knobs, places))
     return Judgement(pd.DataFrame(rows), by_image, curve, samples)
+
+
+def refereed(
+    pairs: Callable[[], Iterable[tuple[str, NDArray[Any], NDArray[np.bool_]]]],
+    groups: Sequence[str],
+    scores: ScoresKnobs,
+    knobs: JudgeKnobs,
+) -> dict[str, float]:
+    """Every definition's score, by its name and where it is cut, of maps that are read twice; intervals of `HEADLINES`.
+
+    `groups`: of which photo each image is, so that images of one are drawn together.
+    """
+    counts = [count(prediction, mask, scores) for _, prediction, mask in pairs()]
+    places = places_of(counts, scores, knobs)
+    shapes = [compare_shapes(prediction, mask, knobs, places) for _, prediction, mask in pairs()]
+    images = [Judged(*image) for image in zip(counts, shapes, strict=True)]
+    named = {str(number): image for number, image in enumerate(zip(groups, images, strict=True))}
+    table = judge(named, weights_of(groups, knobs.draws, knobs.seed), scores, knobs, places).table
+    found: dict[str, float] = {}
+    for row in table.to_dict("records"):
+        found[row["score"] + SUFFIXES.get(row["cut"], "")] = row["value"]
+        if row["score"] in HEADLINES:
+            found |= {f"{row['score']}_{end}": row[end] for end in ("low", "high")}
+    return found
 
 
 def definitions(places: Mapping[str, int], knobs: JudgeKnobs) -> list[Definition]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import models
-from pipeline.knobs import ScoresKnobs
+from pipeline.knobs import JudgeKnobs, ScoresKnobs, as_dict
 from pipeline.ops.types import Map, Mask, Pixels
 from tasks.classifier import ARCH
 from tasks.core import files
@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 SUMMARY, CURVE = "summary.json", "curve.csv"
 THRESHOLD = "threshold"  # thresholding alone, as if it were a kind of labels
 PATCHES = "patches"  # a classifier's patch map, the same way
+# of [Judge], what a score of the referee depends on
+JUDGED_BY = (
+    *("threshold", "draws", "confidence", "seed", "cliou_px", "nsd_px", "boundary_px", "boundary_share", "buffer_px"),
+    "tolerances_px",
+)
 
 
 class Scores(Stage[ScoresKnobs]):
@@ -57,7 +62,19 @@ class Scores(Stage[ScoresKnobs]):
     def upstream(self) -> Mapping[str, AnyStage]:
         return {"maps": self.maps(), "target": self.target_dataset()}
 
+    def _rules(self) -> JudgeKnobs:
+        return self.experiment.resolve(JudgeKnobs)
+
+    def significant_knobs(self) -> dict[str, object]:
+        """The referee's own numbers only where it is asked: scores from before it came stay valid."""
+        mine = super().significant_knobs()
+        if not self.knobs.referee:
+            return {name: value for name, value in mine.items() if name != "referee"}
+        rules = as_dict(self._rules())
+        return {**mine, **{f"judge_{name}": rules[name] for name in JUDGED_BY}}
+
     def make(self, draft: Draft) -> str:
+        from pipeline.predictions_to_judgement import refereed
         from pipeline.predictions_to_scores import score_maps
 
         photos = [photo for photo in self.target_dataset().photos(self.split) if photo.mask_path]
@@ -66,6 +83,10 @@ class Scores(Stage[ScoresKnobs]):
                 f"no {self.split} image of {self.target_dataset().dataset} has a mask; nothing can be scored"
             )
         summary, by_image, curve = score_maps(self._pairs(photos), self.knobs)
+        if self.knobs.referee:
+            group_of = {row.id: row.group for row in self.target_dataset().rows}
+            groups = [group_of[photo.id] or photo.id for photo in photos]
+            summary = {**refereed(lambda: self._pairs(photos), groups, self.knobs, self._rules()), **summary}
         files.write_json(draft.path(SUMMARY), as_json(summary))
         files.write_table(draft.path("by_image.csv"), by_image)
         files.write_table(draft.path(CURVE), curve)

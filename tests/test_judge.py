@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,14 +18,17 @@ from PIL import Image
 from pipeline.knobs import JudgeKnobs, ScoresKnobs
 from pipeline.layouts.pairing import paired, told_apart
 from pipeline.ops.types import Mask
+from pipeline.predictions_to_judgement import refereed
 from pipeline.predictions_to_scores import score_maps
 from pipeline.reports.judge_page import FOUND, INVENTED, MISSED, picture
-from tasks import Dataset, DemoPhotos, Judge
+from pipeline.reports.tables_to_spread import scored, spread
+from tasks import Dataset, DemoPhotos, Judge, Scores
 from tasks.core.errors import SettingsError, StageError
 from tasks.core.workers import Here, Place
 from tasks.intake.judged_files import Values
 from tasks.reports.judged_pairs import System, of_dataset, of_folder, systems_of
 from tasks.reports.judgement import verdict_folder
+from tasks.reports.rows import label_row
 from tests.conftest import Luigi, made, read_rows, resolved
 from tests.referee_cases import cases
 
@@ -288,6 +292,33 @@ def test_the_referee_says_what_scores_says_to_every_digit(judge: Callable[..., P
     assert list(theirs["f1"]) == list(by_image["f1"])
     assert list(theirs["iou at fixed"]) == list(by_image["iou"])
     pd.testing.assert_frame_equal(pd.read_csv(folder / "curve.csv"), curve)
+
+
+def test_scores_says_what_the_referee_says_where_it_is_asked_to(judge: Callable[..., Path]) -> None:
+    scores: ScoresKnobs = resolved("Scores", "", "paper")
+    named = [(str(number), prediction, mask) for number, (prediction, mask) in enumerate(cases())]
+    names = [f"{name}_lab.png" if len(name) > 1 else f"0{name}_lab.png" for name, *_ in named]
+    found = refereed(lambda: iter(named), names, scores, knobs(draws=20))
+    rows = json.loads((judge("<b>mine") / "judge.json").read_text())["scores"]
+    assert len(rows) + 6 == len(found)  # and the ends of three intervals
+    for row in rows:
+        value = found[row["score"] + {"fixed": "_at_fixed", "best ODS": "_at_best"}.get(row["cut"], "")]
+        assert value == row["value"] or (math.isnan(value) and row["value"] is None)
+    assert (found["ods_low"], found["ods_high"]) == next((row["low"], row["high"]) for row in rows)
+
+
+def test_every_definition_is_a_column_of_the_tables_where_it_is_asked_for(tiny: Path) -> None:
+    axes: dict[str, Any] = {"dataset": "tiny", "labels": "threshold", "split": "test"}
+    plain, asked = Scores(**axes), Scores(**axes, referee="true")
+    assert "referee" not in plain.identity["knobs"]
+    assert asked.identity["knobs"]["judge_cliou_px"] == 4
+    for stage in (DemoPhotos(dataset="tiny"), Dataset(dataset="tiny"), asked.maps(), plain, asked):
+        made(stage)
+    assert plain.summary().items() <= asked.summary().items()
+    row = label_row(asked)
+    assert {"cliou_at_best", "nsd_at_fixed", "ods_pooled", "false_photos_at_best", "ods_low"} <= row.keys()
+    table = pd.DataFrame([row]).assign(seed=1)
+    assert {"cliou_at_best_mean", "nsd_at_fixed_std"} <= set(spread(table, ["labels"], scored(table)).columns)
 
 
 def test_systems_are_compared_in_pairs_on_the_same_images_and_the_page_asks_nothing_of_any_other(

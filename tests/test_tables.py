@@ -202,7 +202,9 @@ def test_the_summary_names_what_is_absent_and_holds_every_table() -> None:
     assert "`dice`" not in text, "no definition of what is not shown"
 
 
-SCORES = ScoresKnobs(empty="skip", fixed_threshold=0.5, region_px=2, region_crack_share=0.05, region_hit_share=0.5)
+SCORES = ScoresKnobs(
+    empty="skip", fixed_threshold=0.5, region_px=2, region_crack_share=0.05, region_hit_share=0.5, referee=False
+)
 
 
 def test_the_metrics_of_other_papers_stand_beside_ods_under_their_own_names() -> None:

@@ -70,13 +70,13 @@ class Ablations(Question):
         import pandas as pd
 
         from pipeline.reports.tables_text import aligned, markdown
-        from pipeline.reports.tables_to_spread import ABLATION_COLUMNS, SCORED, in_words, spread
+        from pipeline.reports.tables_to_spread import ABLATION_COLUMNS, SCORED, in_words, scored, spread
 
         folder = self.published_folder() / "ablations"
         folder.mkdir(parents=True, exist_ok=True)
         table = pd.DataFrame([self._row(each) for each in self.trained])
         by = ["ablation", "row", "segmenter", "labels", "dataset", "published_metric", "published", "published_source"]
-        means = spread(table, by, list(SCORED))
+        means = spread(table, by, scored(table))
         shown = in_words(means, SCORED)
         columns = {name: said for name, said in ABLATION_COLUMNS.items() if name in shown.columns}
         files.write_table(folder / f"{self.table}.csv", table)

@@ -32,8 +32,8 @@ def write(draft: Draft, dataset: str, tables: Mapping[int, Sequence[Entry]], abs
         OF_COMPARISONS,
         OF_LABELS,
         OF_SEGMENTERS,
-        SCORED,
         compared_numbers,
+        scored,
         spread,
         together,
     )
@@ -45,9 +45,9 @@ def write(draft: Draft, dataset: str, tables: Mapping[int, Sequence[Entry]], abs
     for name, table in (whole | papers).items():
         files.write_table(draft.path(name), table)
     wanted = {
-        SEGMENTATION: (OF_SEGMENTERS, list(SCORED)),
+        SEGMENTATION: (OF_SEGMENTERS, scored(whole[SEGMENTATION])),
         COMPARISON: (OF_COMPARISONS, compared_numbers(whole[COMPARISON])),
-        LABEL_QUALITY: (OF_LABELS, list(SCORED)),
+        LABEL_QUALITY: (OF_LABELS, scored(whole[LABEL_QUALITY])),
     }
     spreads = {name: spread(whole[name], *how) for name, how in wanted.items() if len(whole[name])}
     for name, table in spreads.items():
