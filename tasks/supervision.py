@@ -17,7 +17,7 @@ from tasks.core.settings import Experiment
 from tasks.dataset import Dataset
 from tasks.labels import LabelStage
 
-GENERATED = "generated"
+GENERATED, STARTER = "generated", "starter"
 Labels = LabelStage[Any]  # of whatever knobs
 
 
@@ -70,7 +70,7 @@ _ROWS = (
     Supervision("round2", "RoundLabels", round="2"),
     Supervision("round3", "RoundLabels", round="3"),
     Supervision(GENERATED, of_the_data_set=False),
-    Supervision("starter", of_the_data_set=False, shipped=True),
+    Supervision(STARTER, of_the_data_set=False, shipped=True),
 )
 SUPERVISIONS = {row.name: row for row in _ROWS}
 MADE = [row.name for row in _ROWS if row.is_made and not row.adds_test_images]

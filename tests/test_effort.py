@@ -71,16 +71,17 @@ def test_minutes_are_answers_and_masks_at_their_pace() -> None:
     assert with_minutes(rows, answer_s=2.0, mask_min=5.0)["minutes"].tolist() == [1.0, 10.0, 0.0]
 
 
-def test_the_figure_has_a_line_for_each_way_and_one_across_for_nobodys_time() -> None:
+def test_the_figure_has_a_line_for_each_way_and_lines_across_for_nobodys_time() -> None:
     points = pd.DataFrame(
         [(way, minutes, 0.1 * minutes) for way in ("answers", "masks") for minutes in (1.0, 3.0, 9.0)],
         columns=["way", "minutes", "ods"],
     )
     points.loc[len(points)] = ["nothing", 0.0, 0.3]
+    points.loc[len(points)] = ["starter", 0.0, 0.5]
     picture = figure(points, "title")
     assert picture.shape == (660, 1050, 3)
-    blue, pink = np.array([0x00, 0x72, 0xB2]), np.array([0xCC, 0x79, 0xA7])
-    assert all((np.abs(picture.astype(int) - colour).sum(2) < 30).sum() > 100 for colour in (blue, pink))
+    blue, pink, gold = np.array([0x00, 0x72, 0xB2]), np.array([0xCC, 0x79, 0xA7]), np.array([0xE6, 0x9F, 0x00])
+    assert all((np.abs(picture.astype(int) - colour).sum(2) < 30).sum() > 100 for colour in (blue, pink, gold))
 
 
 @pytest.mark.parametrize(
@@ -104,9 +105,9 @@ def test_the_curve_tells_what_was_really_given_and_what_it_cost(tiny: Path, luig
     assert done.returncode == 0, done.stderr
     folder = tiny / "outputs" / "tables" / "tiny" / "effort"
     table = pd.read_csv(folder / "effort.csv")
-    assert table["way"].tolist() == ["nothing", "answers", "masks"]
-    assert table["answers"].tolist() == [0, 4, 0]
-    assert table["masks"].tolist() == [0, 0, 3]
-    assert table["minutes"].tolist() == [0.0, 0.2, 6.0]
+    assert table["way"].tolist() == ["starter", "nothing", "answers", "masks"]
+    assert table["answers"].tolist() == [0, 0, 4, 0]
+    assert table["masks"].tolist() == [0, 0, 0, 3]
+    assert table["minutes"].tolist() == [0.0, 0.0, 0.2, 6.0]
     assert table["ods"].between(0, 1).all()
     assert (folder / "effort.png").stat().st_size > 10_000

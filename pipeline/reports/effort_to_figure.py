@@ -17,6 +17,11 @@ WAYS = {  # what was given, how it is called, colour and mark
     "answers": ("yes/no answers", "#0072b2", "o"),
     "masks": ("masks drawn by hand", "#000000", "s"),
 }
+NOBODYS = {  # what needs nobody's time, how it is called and whose colour it has
+    "nothing": ("neither (generated photos)", "generated"),
+    "starter": ("neither (the starter as it comes)", "starter"),
+}
+TICKS = {1: "1 min", 10: "10 min", 60: "1 h", 600: "10 h", 6000: "100 h", 60000: "1,000 h"}
 _INCHES, _DPI = (7.0, 4.4), 150
 
 
@@ -33,13 +38,16 @@ def figure(points: pd.DataFrame, title: str) -> NDArray[np.uint8]:
         axes = page.add_subplot()
         for way, (words, colour, mark) in WAYS.items():
             _draw(axes, points[points["way"] == way], words, color=colour, marker=mark)
-        nothing = points[points["way"] == "nothing"]
-        if len(nothing):
-            axes.axhline(
-                nothing["ods"].mean(), color=COLOURS["generated"], linestyle="--", label="neither (generated photos)"
-            )
+        for way, (words, whose) in NOBODYS.items():
+            nobodys = points[points["way"] == way]
+            if len(nobodys):
+                axes.axhline(nobodys["ods"].mean(), color=COLOURS[whose], linestyle="--", label=words)
         axes.set_xscale("log")
-        axes.set(xlabel="minutes of a person's time", ylabel="ODS on the test images", ylim=(0, 1))
+        low, high = axes.get_xlim()
+        shown = {minutes: words for minutes, words in TICKS.items() if low <= minutes <= high}
+        axes.set_xticks(list(shown), list(shown.values()))
+        axes.set_xticks([], minor=True)
+        axes.set(xlabel="a person's time", ylabel="ODS on the test images", ylim=(0, 1))
         axes.set_title(title, fontsize=10)
         axes.grid(color="#eeeeee", linewidth=0.6)
         axes.legend(loc="lower right", fontsize=8, frameon=False)

@@ -13,11 +13,12 @@ from tasks.core.errors import SettingsError, one_of
 from tasks.core.files import Row
 from tasks.core.parameters import give_knobs, given
 from tasks.core.question import PROVENANCE, Question
+from tasks.core.shipped import starter
 from tasks.patches import Patches
 from tasks.reports.forecast import forecast_lines
 from tasks.reports.rows import keys_of
 from tasks.scores import Scores
-from tasks.supervision import GENERATED, SUPERVISIONS
+from tasks.supervision import GENERATED, STARTER, SUPERVISIONS
 
 TABLE, FIGURE = "effort.csv", "effort.png"
 SHOWN = ("way", "answers", "masks", "minutes", "seed", "ods", "ois", "ap")
@@ -27,7 +28,7 @@ SHOWN = ("way", "answers", "masks", "minutes", "seed", "ods", "ois", "ap")
 class Point:
     """What was given, how much of it was asked for (0: all), and the scores of what was learned from it."""
 
-    way: str  # nothing, answers, masks
+    way: str  # starter (as it comes), nothing (generated photos alone), answers, masks
     asked: int
     seed: int
     scores: Scores
@@ -54,6 +55,8 @@ class EffortCurve(Question):
 
     def _of(self, seed: int) -> Iterator[Point]:
         """Nobody's time first, then ever more answers, then ever more masks."""
+        known = starter()
+        yield Point("starter", 0, seed, self.experiment.task(Scores, segmenter=known.segmenter, labels=STARTER))
         ways = [("nothing", GENERATED, "", [0])]
         ways += [("answers", self.knobs.labels, "Patches.max_answers", self.knobs.answers)]
         ways += [("masks", "full", "Dataset.max_images", self.knobs.masks)]
