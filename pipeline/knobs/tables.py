@@ -17,9 +17,7 @@ class ScoresKnobs:
     region_px: Side
     region_crack_share: Share  # of its pixels, for a region to be cracked
     region_hit_share: Share  # of its crack pixels, for a cracked region to be found
-    referee: (
-        bool  # whether every definition of [Judge] is scored as well, with its numbers, and intervals of ODS, OIS, AP
-    )
+    referee: bool  # whether every definition of [Judge] is scored as well, with intervals of ODS, OIS and AP
 
     def __post_init__(self) -> None:
         if self.fixed_threshold not in [percent / 100 for percent in range(100)]:
