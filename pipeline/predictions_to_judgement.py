@@ -16,14 +16,13 @@ from pipeline.knobs import JudgeKnobs, ScoresKnobs
 from pipeline.ops.bootstrap import interval, weights_of
 from pipeline.ops.counts import TOP
 from pipeline.ops.judged_columns import Judged, resampled, shape_scores
-from pipeline.ops.judged_definitions import CURVES, FIXED, ODS, Definition, of_pixels, of_shapes
+from pipeline.ops.judged_definitions import CURVES, FIXED, ODS, SUFFIXES, Definition, of_pixels, of_shapes
 from pipeline.ops.ods_ois_ap import ScoreSheet
 from pipeline.ops.other_papers_scores import THRESHOLDS_FROM_ZERO, ImageCounts, MetricSheet, count_image
 from pipeline.ops.shape_counts import Reach, shape_counts, shapes_of
 
 _SHEET_NAMES = {"ods_pooled": "pooled_f1"}  # where the sheet has another name for the same
 _OF_SHEETS = ("iou", "dice", "miou", "accuracy", "class_accuracy")  # at a threshold
-SUFFIXES = {FIXED: "_at_fixed", ODS: "_at_best"}  # of the names of scores that need a yes or no
 HEADLINES = ("ods", "ois", "ap")
 Key = tuple[str, str]  # a definition's name, and where it is cut
 

@@ -23,7 +23,7 @@ def inner(**changed: Any) -> SCNet:
 
 
 def test_attention_weighs_features_and_shrinks_them_to_one_map() -> None:
-    attend = ScaleMap(2, attention=True)
+    attend = ScaleMap(2, attention=True, init="xavier")
     with torch.no_grad():
         attend.weigh.weight.copy_(torch.tensor([1.0, -1.0]).view(1, 2, 1, 1))
         attend.weigh.bias.zero_()
@@ -34,7 +34,7 @@ def test_attention_weighs_features_and_shrinks_them_to_one_map() -> None:
 
 
 def test_without_attention_a_map_is_its_features_shrunk() -> None:
-    attend = ScaleMap(3, attention=False)
+    attend = ScaleMap(3, attention=False, init="xavier")
     assert torch.equal(attend(image()), attend.shrink(image()))
     gates = 1472 + 5 + 1024 + 5  # channels of the blocks of encoder and decoder, and a bias each
     assert parameters(shape_of("scnet", width=64, attention=False)) == 29_463_044 - gates

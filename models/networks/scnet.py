@@ -121,7 +121,7 @@ def load_encoder(network: SCNet, weights: Mapping[str, Tensor]) -> None:
 class ScaleMap(nn.Module):
     """N×C×h×w features F → N×1×h×w: V(σ(W F) · F), W and V 1×1 to one channel; without attention V F."""
 
-    def __init__(self, channels: int, attention: bool, init: str = "xavier") -> None:
+    def __init__(self, channels: int, attention: bool, init: str) -> None:
         super().__init__()
         self.weigh = nn.Conv2d(channels, 1, 1) if attention else None
         self.shrink = nn.Conv2d(channels, 1, 1)

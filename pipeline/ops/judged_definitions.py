@@ -12,6 +12,7 @@ from pipeline.ops.other_papers_scores import DEFINITIONS as OF_OTHER_PAPERS
 POOLED, MEAN = "pooled", "mean of images"
 BEST, OWN, ALL = "best", "each image's best", "all"
 FIXED, ODS = "fixed", "best ODS"  # the two places where a probability is cut for what needs yes or no
+SUFFIXES = {FIXED: "_at_fixed", ODS: "_at_best"}  # of the names of such scores, as columns of a table
 KONIG, SEGMENTOR = "König 2021, Hairline", "SCNet, DeepSegmentor"
 SEGAMBA, OPEN = "SCSegamba, MixerCSeg, SCRWKV", "OpenCrack"
 

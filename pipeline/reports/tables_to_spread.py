@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.ops.judged_definitions import SUFFIXES
 from pipeline.ops.other_papers_scores import DEFINITIONS
 from pipeline.reports.scores_to_tables import LABEL_COLUMNS, METRICS, PLACE_COLUMNS
 
 SEED = "seed"
 SCORED = (*METRICS, *DEFINITIONS)
-_REFEREED = ("_at_best", "_at_fixed")  # how names of the referee's scores end, which a table may have as well
 OF_SEGMENTERS = ("train_set", "test_set", "segmenter", "labels", "arch", "split")
 OF_LABELS = ("dataset", "labels", "arch", "split")
 ABLATION_COLUMNS = {
@@ -30,7 +30,7 @@ OF_COMPARISONS = ("train_set", "test_set", "segmenter", "arch")
 
 def scored(table: pd.DataFrame) -> list[str]:
     """The columns of a table that are scores, if they are there."""
-    return [*SCORED, *(str(name) for name in table.columns if str(name).endswith(_REFEREED))]
+    return [*SCORED, *(str(name) for name in table.columns if str(name).endswith(tuple(SUFFIXES.values())))]
 
 
 def together(tables: Mapping[int, pd.DataFrame]) -> pd.DataFrame:

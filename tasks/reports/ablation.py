@@ -10,6 +10,7 @@ from pathlib import Path
 from tasks.core.cache import canonical
 from tasks.core.errors import SettingsError, one_of
 from tasks.core.settings_file import NAME, folders
+from tasks.reports import published
 
 FOLDER = "ablations"
 _TOP = ("dataset", "segmenter", "labels", "metric", "rows")
@@ -58,7 +59,9 @@ def ablation(name: str) -> Ablation:
     named = dict(_row(path, row, Line(segmenter, labels, "", "")) for row in rows)
     if len(named) < len(rows):
         raise SettingsError(f"{path}: two rows have one name; give each its own")
-    return Ablation(name, dataset, str(values.get("metric", "")), named)
+    metric = values.get("metric", "")
+    one_of(metric, ("", *published.metrics()), f"metric in {path}")
+    return Ablation(name, dataset, metric, named)
 
 
 def _row(path: Path, row: object, usual: Line) -> tuple[str, Line]:
