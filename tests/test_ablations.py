@@ -108,6 +108,10 @@ def test_a_row_may_be_another_network_or_a_classifier_of_squares(small: Path, ti
     drawn, squares = files.read_rows(tiny / "outputs" / "tables" / "tiny" / "ablations" / "small.csv")
     assert (drawn["segmenter"], squares["segmenter"], squares["labels"]) == ("unet", "", "patches")
     assert 0 < float(squares["region_f1"]) <= 1
+    (scores,) = (tiny / "outputs").rglob("scores.csv")  # the classifier's own
+    of_test = next(row for row in files.read_rows(scores) if row["split"] == "test")
+    assert squares["patch_f1"] == of_test["f1"] and math.isnan(float(drawn["patch_f1"]))
+    assert "F1 of patches" in done.stdout
 
 
 def test_the_published_number_is_of_the_metric_that_the_table_asks_for() -> None:

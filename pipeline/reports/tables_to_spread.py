@@ -12,7 +12,7 @@ from pipeline.ops.other_papers_scores import DEFINITIONS
 from pipeline.reports.scores_to_tables import LABEL_COLUMNS, METRICS, PLACE_COLUMNS
 
 SEED = "seed"
-SCORED = (*METRICS, *DEFINITIONS)
+SCORED = (*METRICS, *DEFINITIONS, "patch_f1")
 OF_SEGMENTERS = ("train_set", "test_set", "segmenter", "labels", "arch", "split")
 OF_LABELS = ("dataset", "labels", "arch", "split")
 ABLATION_COLUMNS = {
@@ -20,6 +20,7 @@ ABLATION_COLUMNS = {
     **{name: name.upper() for name in METRICS},
     "pixel_f1": "pixel F1",
     "region_f1": "region F1",
+    "patch_f1": "F1 of patches",
     "miou": "mIoU",
     "published_metric": "published as",
     "published": "published",

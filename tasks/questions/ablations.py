@@ -17,7 +17,7 @@ from tasks.reports import published
 from tasks.reports.ablation import Ablation, Line, ablation
 from tasks.reports.forecast import forecast_lines
 from tasks.reports.paper import bare
-from tasks.reports.rows import keys_of
+from tasks.reports.rows import keys_of, patches_told_apart
 from tasks.scores import Scores
 
 COMPLETE = "complete"
@@ -90,7 +90,8 @@ class Ablations(Question):
         stage, line, what = each.scores, each.line, self.ablation
         axes = {"ablation": what.name, "row": each.row or COMPLETE, "segmenter": line.segmenter, "labels": line.labels}
         theirs = published.of_variant(line.segmenter, each.row, bare(self.dataset), what.metric)
-        return {"dataset": self.dataset, **axes, "seed": each.seed, **stage.summary(), **theirs, **keys_of(stage)}
+        ours = {**stage.summary(), **patches_told_apart(stage)}
+        return {"dataset": self.dataset, **axes, "seed": each.seed, **ours, **theirs, **keys_of(stage)}
 
 
 give_knobs(Ablations, AblationsKnobs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from tasks.classifier import SCORES, Classifier
@@ -10,6 +11,7 @@ from tasks.core.files import Row, snake
 from tasks.core.stage import AnyStage
 from tasks.core.walk import walk
 from tasks.labels import LabelStage, kept
+from tasks.patch_maps import PatchMaps
 from tasks.reports import paper, published
 from tasks.scores import Scores
 
@@ -54,6 +56,16 @@ def classifier_rows(stage: Classifier) -> Iterator[Row]:
     for row in files.read_rows(stage.entry.checked(SCORES)):
         theirs = paper.classifier_scores(stage.dataset, stage.arch, str(row["split"]))
         yield {**beside({"dataset": stage.dataset, **row}, theirs), **keys_of(stage)}
+
+
+def patches_told_apart(stage: Scores) -> Row:
+    """Where a classifier's own map is scored: its F1 of the split's patches, at a half; the map's is of pixels."""
+    maps = stage.maps()
+    if not isinstance(maps, PatchMaps):
+        return {}
+    scores = files.read_rows(maps.classifier().entry.checked(SCORES))
+    of_split = {row["split"]: row["f1"] for row in scores}
+    return {"patch_f1": of_split.get(stage.split, math.nan)}
 
 
 def settings_rows(*stages: AnyStage) -> Iterator[Row]:
