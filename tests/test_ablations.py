@@ -100,6 +100,17 @@ def test_a_table_that_is_not_there_is_refused_with_the_nearest_name(small: Path)
     assert {"small", "scnet"} <= set(known())
 
 
+def test_a_knob_that_the_rows_set_themselves_is_refused_on_the_command_line(
+    small: Path, tiny: Path, luigi_run: Luigi
+) -> None:
+    done = luigi_run(
+        "Ablations", "--dataset", "tiny", "--table", "small", "--Segmenter-options", '{"unet": {"width": 8}}'
+    )
+    assert done.returncode != 0
+    assert "--Segmenter-options: the rows of small set it themselves; leave it out" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_a_row_may_be_another_network_or_a_classifier_of_squares(small: Path, tiny: Path, luigi_run: Luigi) -> None:
     text = SMALL.replace('name = "wider"', 'name = "squares"\nsegmenter = ""\nlabels = "patches"\narch = "resnet18"')
     small.write_text(text.replace("[rows.Segmenter]\noptions.unet = { width = 6 }", "[rows.PatchMaps]\nstride_px = 32"))

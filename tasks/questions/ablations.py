@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import luigi
+from luigi.task_register import Register
 
+from pipeline import knobs
 from pipeline.knobs import AblationsKnobs
 from tasks.core import files
+from tasks.core.errors import SettingsError
 from tasks.core.files import Row
-from tasks.core.parameters import give_knobs, given
+from tasks.core.parameters import give_knobs, given, told
 from tasks.core.question import PROVENANCE, Question
 from tasks.reports import published
 from tasks.reports.ablation import Ablation, Line, ablation
@@ -38,6 +41,12 @@ class Ablations(Question):
 
     def settle(self) -> None:
         assert self.ablation.rows and self.knobs.seeds
+        for section, key in self.ablation.changed():
+            if section in knobs.SECTIONS and key in told(Register.get_task_cls(section), knobs.SECTIONS[section]):
+                raise SettingsError(
+                    f"--{section}-{key.replace('_', '-')}: the rows of {self.table} set it themselves; leave it out, "
+                    f"or copy configs/ablations/{self.table}.toml under another name and change it there"
+                )
 
     @cached_property
     def ablation(self) -> Ablation:

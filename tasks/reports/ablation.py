@@ -36,6 +36,12 @@ class Ablation:
     metric: str  # which of the published numbers; "": the first
     rows: dict[str, Line]
 
+    def changed(self) -> list[tuple[str, str]]:
+        """Section and key of every knob that a row sets itself."""
+        items = [item for line in self.rows.values() for item in filter(None, line.settings.split(";"))]
+        names = dict.fromkeys(item.partition("=")[0] for item in items)
+        return [(section, key) for section, _, key in (name.partition(".") for name in names)]
+
 
 def known() -> list[str]:
     found = {path.stem for folder in folders() for path in (folder / FOLDER).glob("*.toml")}
