@@ -86,6 +86,7 @@ def test_settings_are_spelt_out_as_a_variant_that_resolves(tiny: Path) -> None:
         (SMALL.replace('name = "wider"', 'name = "wider"\nloss = "dice"'), "loss in a row; allowed: name, segmenter"),
         (SMALL.replace("dataset =", "dataset"), "not valid TOML"),
         ('metric = "regoin_f1"' + SMALL, "did you mean region_f1"),
+        (SMALL.replace('name = "wider"', 'name = "complete"'), "two rows have one name"),
     ],
 )
 def test_a_slip_in_the_file_is_one_sentence(small: Path, text: str, words: str) -> None:
@@ -109,6 +110,8 @@ def test_a_knob_that_the_rows_set_themselves_is_refused_on_the_command_line(
     assert done.returncode != 0
     assert "--Segmenter-options: the rows of small set it themselves; leave it out" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+    done = luigi_run("Ablations", "--dataset", "tiny", "--table", "small", "--Segmenter-seed", "9")
+    assert "--Segmenter-seed: each row is trained once for each of --seeds; say it there" in done.stderr
 
 
 def test_a_row_may_be_another_network_or_a_classifier_of_squares(small: Path, tiny: Path, luigi_run: Luigi) -> None:

@@ -104,6 +104,12 @@ def test_systems_have_the_names_of_their_folders_and_of_their_parents_where_thes
 # What is converted, and what is refused
 
 
+def arrays_in_one() -> bytes:
+    np.savez(written := io.BytesIO(), SOFT, MASK)
+    return written.getvalue()
+
+
+ARRAYS = arrays_in_one()
 Files = dict[str, object]
 USUAL: Files = {"m/a.png": MASK, "m/b.png": MASK, "p/a.png": SOFT, "p/b.png": SOFT}
 READ: dict[str, tuple[Files, dict[str, object], str]] = {
@@ -199,6 +205,13 @@ REFUSED: dict[str, tuple[Files, dict[str, object], str]] = {
         {},
         r"--predictions .*/p: nothing to judge is in there; give a folder with such files: .png",
     ),
+    "16 bits that say 255": (
+        {"m/a.png": MASK.astype(np.uint16)},
+        {},
+        r"a.png: its brightest value is 255, below mask_threshold = 32896; give masks that are all of 0 and 65535",
+    ),
+    "several arrays as .npy": ({"p/a.png": None, "p/a.npy": ARRAYS}, {}, r"a.npy: holds several arrays"),
+    "several arrays, cut short": ({"p/a.png": None, "p/a.npy": ARRAYS[:60]}, {}, r"a.npy: cannot be read as .npy"),
     "a group that is in no name": ({}, {"group": "x"}, r"\[Judge\] group = 'x' finds nothing in the name a.png"),
     "a group that is no pattern": ({}, {"group": "("}, r"\[Judge\] group = '\(' is no regular expression"),
 }
@@ -237,6 +250,41 @@ def test_a_group_is_what_the_pattern_finds_in_brackets_or_all_of_it(tmp_path: Pa
     files |= {f"{where}/{name}.png": MASK for where in "mp" for name in ("one_1", "one_2", "two_1")}
     system, _, _ = read(folders(tmp_path, files), group=r"^(\w+)_\d")
     assert [pair.group for pair in system.pairs] == ["one", "one", "two"]
+
+
+def test_a_group_may_be_one_of_several_brackets(tmp_path: Path) -> None:
+    files: Files = {"m/a.png": None, "m/b.png": None, "p/a.png": None, "p/b.png": None}
+    files |= {f"{where}/{name}.png": MASK for where in "mp" for name in ("IMG1_a", "P7_a", "P8_a")}
+    system, _, _ = read(folders(tmp_path, files), group=r"^(IMG\d+)_|^(P\d+)_")
+    assert [pair.group for pair in system.pairs] == ["IMG1", "P7", "P8"]
+
+
+def test_a_mask_is_never_its_own_prediction_wherever_the_folders_lie_in_each_other(tmp_path: Path) -> None:
+    for name in "ab":
+        put(tmp_path / f"{name}_pred.png", SOFT)
+        put(tmp_path / "gt" / f"{name}.png", MASK)
+    (system,) = of_folder({"p": tmp_path}, tmp_path / "gt", knobs())
+    assert [pair.prediction.name for pair in system.pairs] == ["a_pred.png", "b_pred.png"]
+    (tmp_path / "linked").symlink_to(tmp_path / "gt")
+    for same in (tmp_path / "linked", tmp_path / "gt" / ".." / "gt"):
+        with pytest.raises(StageError, match="is given as predictions and as masks"):
+            of_folder({"p": same}, tmp_path / "gt", knobs())
+
+
+def test_one_photo_alone_has_no_interval(tmp_path: Path) -> None:
+    folders(tmp_path, {"m/b.png": None, "p/b.png": None})
+    task = Judge(predictions=str(tmp_path / "p"), masks=str(tmp_path / "m"), draws="9")
+    task.__dict__["execution"] = resolved("Execution", "", "paper", given={"processes": "1"})
+    task._judge_into(folder := verdict_folder("", "one", task.identity()))
+    rows = json.loads((folder / "judge.json").read_text())["scores"]
+    (ods,) = (row for row in rows if row["score"] == "ods")
+    assert ods["value"] == 1 and ods["low"] is None and ods["high"] is None
+
+
+def test_masks_that_are_read_otherwise_are_another_verdict(tiny: Path) -> None:
+    told = {"predictions": str(tiny / "p"), "dataset": "tiny"}
+    one, other = (Judge(variant=variant, **told).identity() for variant in ("", "Dataset.mask_inverted=true"))
+    assert one != other
 
 
 def test_masks_of_a_data_set_are_found_by_the_ids_of_its_index_and_by_the_names_of_its_photos(tiny: Path) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.ops.judged_definitions import SUFFIXES
+from pipeline.ops.judged_definitions import CURVES, SUFFIXES
 from pipeline.ops.other_papers_scores import DEFINITIONS
 from pipeline.reports.scores_to_tables import LABEL_COLUMNS, METRICS, PLACE_COLUMNS
 
 SEED = "seed"
-SCORED = (*METRICS, *DEFINITIONS, "patch_f1")
+SCORED = tuple(dict.fromkeys((*METRICS, *DEFINITIONS, *(each.name for each in CURVES), "patch_f1")))
 OF_SEGMENTERS = ("train_set", "test_set", "segmenter", "labels", "arch", "split")
 OF_LABELS = ("dataset", "labels", "arch", "split")
 ABLATION_COLUMNS = {

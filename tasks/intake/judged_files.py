@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,7 @@ class Look:
     dimmest: float
     lossy: bool
     grey: float  # share of its pixels that are neither its folder's black nor white, cut at 8 bits
+    top: int = 255  # the most that its whole numbers can say
 
 
 def look(path: Path, rules: DatasetKnobs, what: str) -> Look:
@@ -66,7 +68,7 @@ def look(path: Path, rules: DatasetKnobs, what: str) -> Look:
     top = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1
     grey = float(np.mean((values > 0) & (values < top))) if values.max() > 1 else 0.0
     lossy = path.suffix.lower() in _LOSSY
-    return Look(values.shape[:2], values.dtype.kind, float(values.max()), float(values.min()), lossy, grey)
+    return Look(values.shape[:2], values.dtype.kind, float(values.max()), float(values.min()), lossy, grey, int(top))
 
 
 def values_of(path: Path, rules: DatasetKnobs, what: str) -> Values:
@@ -86,9 +88,12 @@ def values_of(path: Path, rules: DatasetKnobs, what: str) -> Values:
 
 def _array(path: Path) -> Values:
     try:
-        loaded: Values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file:  # which is closed whatever is in it
+            loaded: Values = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RefusedError(f"{shown(path)}: cannot be read as .npy ({error}); save it again with numpy.save") from None
+    if not isinstance(loaded, np.ndarray):
+        raise RefusedError(f"{shown(path)}: holds several arrays (.npz); save one with numpy.save")
     return loaded
 
 
@@ -153,11 +158,11 @@ def reading_of_masks(looks: Sequence[tuple[Path, Look]], knobs: JudgeKnobs) -> R
 
 
 def _check_mask(path: Path, each: Look, knobs: JudgeKnobs) -> None:
-    cut = knobs.mask_threshold
+    cut = knobs.mask_threshold * each.top // 255
     if each.kind == "u" and 0 < each.brightest < cut and not each.lossy:
         raise RefusedError(
             f"{shown(path)}: its brightest value is {each.brightest:g}, below mask_threshold = {cut}; "
-            "give masks that are all of 0 and 255, or all of 0 and 1"
+            f"give masks that are all of 0 and {each.top}, or all of 0 and 1"
         )
     if each.grey > knobs.max_grey_share:
         raise RefusedError(

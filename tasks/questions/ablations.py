@@ -17,13 +17,11 @@ from tasks.core.files import Row
 from tasks.core.parameters import give_knobs, given, told
 from tasks.core.question import PROVENANCE, Question
 from tasks.reports import published
-from tasks.reports.ablation import Ablation, Line, ablation
+from tasks.reports.ablation import COMPLETE, Ablation, Line, ablation
 from tasks.reports.forecast import forecast_lines
 from tasks.reports.paper import bare
 from tasks.reports.rows import keys_of, patches_told_apart
 from tasks.scores import Scores
-
-COMPLETE = "complete"
 
 
 @dataclass(frozen=True)
@@ -41,12 +39,20 @@ class Ablations(Question):
 
     def settle(self) -> None:
         assert self.ablation.rows and self.knobs.seeds
+        for section in ("Segmenter", "Classifier"):
+            if "seed" in self._told(section):
+                raise SettingsError(f"--{section}-seed: each row is trained once for each of --seeds; say it there")
         for section, key in self.ablation.changed():
-            if section in knobs.SECTIONS and key in told(Register.get_task_cls(section), knobs.SECTIONS[section]):
+            if key in self._told(section):
                 raise SettingsError(
                     f"--{section}-{key.replace('_', '-')}: the rows of {self.table} set it themselves; leave it out, "
                     f"or copy configs/ablations/{self.table}.toml under another name and change it there"
                 )
+
+    def _told(self, section: str) -> dict[str, str]:
+        """What the command line sets of a section that is a stage's."""
+        is_stage = section in knobs.SECTIONS and section in Register.task_names()
+        return told(Register.get_task_cls(section), knobs.SECTIONS[section]) if is_stage else {}
 
     @cached_property
     def ablation(self) -> Ablation:

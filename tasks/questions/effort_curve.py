@@ -63,7 +63,7 @@ class EffortCurve(Question):
         seeded = self.experiment.varied(f"Segmenter.seed={seed}")
         for way, labels, knob, numbers in ways:
             for number in numbers:
-                experiment = seeded.varied(f"{knob}={number}") if number else seeded
+                experiment = seeded.varied(f"{knob}={number}") if knob else seeded
                 scores = experiment.task(Scores, segmenter=self.knobs.segmenter, labels=labels)
                 yield Point(way, number, seed, scores)
 
@@ -100,7 +100,7 @@ def _row(point: Point) -> Row:
     """How many answers or masks there really were stands in the row beside how many were asked for."""
     stage, way = point.scores, point.way
     answers = sum(map(len, stage.sibling(Patches).answers().values())) if way == "answers" else 0
-    masks = stage.masks_used() if way == "masks" else 0
+    masks = stage.masks_used() if way in ("answers", "masks") else 0  # drawn corrections are
     about = {"dataset": stage.dataset, "segmenter": stage.segmenter, "labels": stage.labels, "seed": point.seed}
     effort = {"way": way, "asked": point.asked, "answers": answers, "masks": masks}
     return {**about, **effort, **stage.summary(), **keys_of(stage)}

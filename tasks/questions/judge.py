@@ -55,6 +55,11 @@ class Judge(Question):
         return self.experiment.resolve(ScoresKnobs, told(Scores, ScoresKnobs))
 
     @cached_property
+    def rules(self) -> DatasetKnobs:
+        """How masks are read."""
+        return self.experiment.resolve(DatasetKnobs, told(Dataset, DatasetKnobs))
+
+    @cached_property
     def folders(self) -> dict[str, Path]:
         return systems_of(self.predictions)
 
@@ -72,8 +77,16 @@ class Judge(Question):
         """What the numbers depend on, but for what lies in the folders."""
         masks = self.dataset or str(Path(self.masks).expanduser().absolute())
         knobs = {"Judge": as_dict(self.knobs), "Scores": as_dict(self.scores)}
+        read = {"rules": as_dict(self.rules), "index": self.sibling(Dataset).key if self.dataset else ""}
         folders = {name: str(path) for name, path in self.folders.items()}
-        return {"predictions": folders, "masks": masks, "dataset": self.dataset, "knobs": knobs, "meaning": MEANING}
+        return {
+            "read": read,
+            "predictions": folders,
+            "masks": masks,
+            "dataset": self.dataset,
+            "knobs": knobs,
+            "meaning": MEANING,
+        }
 
     def answer(self) -> None:
         folder = verdict_folder(self.out, "-vs-".join(self.folders), self.identity())
@@ -100,9 +113,8 @@ class Judge(Question):
         from pipeline.ops.judged_definitions import ODS
         from pipeline.predictions_to_judgement import facts, judge, places_of
 
-        rules = self.experiment.resolve(DatasetKnobs, told(Dataset, DatasetKnobs))
         workers = workers_of(self.execution, networks=False)
-        loading = system.loading(rules, self.knobs, workers)
+        loading = system.loading(self.rules, self.knobs, workers)
         counts = list(_shown(system, "counted", workers.map(CountJob(loading, self.scores), system.pairs)))
         places = places_of(counts, self.scores, self.knobs)
         shapes = list(_shown(system, "compared", workers.map(ShapeJob(loading, places), system.pairs)))

@@ -13,6 +13,7 @@ from tasks.core.settings_file import NAME, folders
 from tasks.reports import published
 
 FOLDER = "ablations"
+COMPLETE = "complete"  # what the row without a name is called
 _TOP = ("dataset", "segmenter", "labels", "metric", "rows")
 _AXES = ("segmenter", "labels", "arch")  # what a row may have of its own beside settings
 
@@ -63,7 +64,7 @@ def ablation(name: str) -> Ablation:
         raise SettingsError(f"{path}: wanted are dataset, segmenter and labels, each a name, and at least one [[rows]]")
     dataset, segmenter, labels = map(str, texts)
     named = dict(_row(path, row, Line(segmenter, labels, "", "")) for row in rows)
-    if len(named) < len(rows):
+    if len(named) < len(rows) or {"", COMPLETE} <= set(named):
         raise SettingsError(f"{path}: two rows have one name; give each its own")
     metric = values.get("metric", "")
     one_of(metric, ("", *published.metrics()), f"metric in {path}")

@@ -59,7 +59,7 @@ def systems_of(given: str) -> dict[str, Path]:
 def of_folder(folders: Mapping[str, Path], masks: Path, knobs: JudgeKnobs) -> list[System]:
     found = listed(masks, "--masks")
     names, notes = list(found.names), _unseen(found.others, masks)
-    if masks in folders.values():
+    if masks.resolve() in {folder.resolve() for folder in folders.values()}:
         _, names, others = told_apart(names)
         if not names or others:
             raise StageError(
@@ -115,9 +115,8 @@ def _system(
     knobs: JudgeKnobs,
 ) -> System:
     found = listed(folder, "--predictions")
-    names = list(found.names)
-    if any(isinstance(path, Path) and path == folder / mask for mask, path in masks.items()):
-        names = told_apart(names)[0]
+    at = {path.resolve() for path in masks.values() if isinstance(path, Path)}
+    names = [file for file in found.names if (folder / file).resolve() not in at]  # a mask is nobody's prediction
     pairs = paired(goes_by, names)
     _check(pairs, name, len(goes_by), knobs)
     notes = list(_unseen(found.others, folder))
@@ -155,7 +154,8 @@ def _group(name: str, pattern: str) -> str:
         raise SettingsError(f"[Judge] group = {pattern!r} is no regular expression ({error})") from None
     if not found:
         raise StageError(f"[Judge] group = {pattern!r} finds nothing in the name {shown(name)}; it must in every name")
-    return found.group(1) if found.re.groups else found.group()
+    bracketed = [text for text in found.groups() if text is not None]
+    return bracketed[0] if bracketed else found.group()
 
 
 def _unseen(others: int, folder: Path) -> tuple[str, ...]:
