@@ -100,7 +100,7 @@ def _row(point: Point) -> Row:
     """How many answers or masks there really were stands in the row beside how many were asked for."""
     stage, way = point.scores, point.way
     answers = sum(map(len, stage.sibling(Patches).answers().values())) if way == "answers" else 0
-    masks = stage.masks_used() if way in ("answers", "masks") else 0  # drawn corrections are
+    masks = stage.masks_used() if way in ("answers", "masks") else 0  # corrections are drawn too
     about = {"dataset": stage.dataset, "segmenter": stage.segmenter, "labels": stage.labels, "seed": point.seed}
     effort = {"way": way, "asked": point.asked, "answers": answers, "masks": masks}
     return {**about, **effort, **stage.summary(), **keys_of(stage)}
