@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from pipeline.knobs import PredictionsKnobs
 from pipeline.learning.training import autocast, evaluating, laid_out, to_batch
 from pipeline.ops.coarse_maps import resize_image, resize_linear
 from pipeline.ops.types import ImageRGB, Map
+from pipeline.ops.weighing import weighed
 from pipeline.ops.windows import Area, pad_to_multiple, tiles
 
 MIRRORED = tuple((slice(None, None, down), slice(None, None, right)) for down in (1, -1) for right in (1, -1))
@@ -28,15 +30,24 @@ def predict(
     The full image at once, in tiles when it has more than `max_pixels`; at `scale` times its size when that is
     not 1, and the logits are brought back to its size. An image of H×W×4 has its edges in the last channel.
     With `flips` the mean of the probabilities of the image and its three mirror images, each turned back.
+    Of several `scales` the mean of what is said at each, as logits.
     """
-    if flips:
-        mirrored = [_probability(model, image_rgb[step], knobs, device)[step] for step in MIRRORED]
-        probability: Map = np.mean(mirrored, axis=0, dtype=np.float32)
-    else:
-        probability = _probability(model, image_rgb, knobs, device)
+    scales = [replace(knobs, scale=scale) for scale in knobs.scales] or [knobs]
+    said = [_at_one_scale(model, image_rgb, each, device, flips=flips) for each in scales]
+    probability = said[0] if len(said) == 1 else weighed(said, [1.0] * len(said))
     if knobs.bits == 8:
         return np.rint(probability * 255).astype(np.uint8)
     return np.rint(probability * 65_535).astype(np.uint16)
+
+
+def _at_one_scale(
+    model: nn.Module, image_rgb: ImageRGB, knobs: PredictionsKnobs, device: torch.device, *, flips: bool
+) -> Map:
+    if not flips:
+        return _probability(model, image_rgb, knobs, device)
+    mirrored = [_probability(model, image_rgb[step], knobs, device)[step] for step in MIRRORED]
+    mean: Map = np.mean(mirrored, axis=0, dtype=np.float32)
+    return mean
 
 
 def _probability(model: nn.Module, image_rgb: ImageRGB, knobs: PredictionsKnobs, device: torch.device) -> Map:

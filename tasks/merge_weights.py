@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import models
 from pipeline.knobs import MergeWeightsKnobs
+from pipeline.knobs.ranges import check, in_words
+from pipeline.knobs.training import Scale
 from tasks.core import files
 from tasks.core.cache import Draft
 from tasks.core.errors import SettingsError, one_of
@@ -24,6 +28,33 @@ from tasks.supervision import SUPERVISIONS
 WEIGHTS = "weights.json"
 
 
+class Source(NamedTuple):
+    """A network that is asked about photos, and at which times their size."""
+
+    labels: str
+    segmenter: str
+    scales: list[float]  # []: as [Predictions] says
+
+
+def source_of(text: str) -> Source:
+    """What is meant by "answers cgnet", "starter" or "generated lite_unet at 0.7 1.4"."""
+    where = "source of [MergeWeights] sources"
+    network, _, scales = text.partition(" at ")
+    if network == "starter":
+        network = f"starter {starter().segmenter}"
+    labels, _, segmenter = network.partition(" ")
+    one_of(labels, SUPERVISIONS, f"kind of labels in a {where}")
+    row = SUPERVISIONS[labels]
+    if row.is_made or row.needs_masks:
+        raise SettingsError(f"a {where} is {text!r}; allowed: answers, generated or starter, then a network's name")
+    one_of(segmenter, models.SEGMENTERS, f"segmenter in a {where}")
+    try:
+        return Source(labels, segmenter, [check(Scale, float(scale)) for scale in scales.split()])
+    except ValueError:
+        allowed = f'after "at" {in_words(Scale)}, or several, as in "starter at 1 2.5"'
+        raise SettingsError(f"a {where} is {text!r}; allowed: {allowed}") from None
+
+
 class MergeWeights(Stage[MergeWeightsKnobs]):
     def upstream(self) -> Mapping[str, AnyStage]:
         return {"patches": self.sibling(Patches), **self.predictions(split="train")}
@@ -33,16 +64,9 @@ class MergeWeights(Stage[MergeWeightsKnobs]):
         return {text: self._predictions(text, split, target) for text in self.knobs.sources}
 
     def _predictions(self, text: str, split: str, target: str) -> Predictions:
-        where = "source of [MergeWeights] sources"
-        if text == "starter":
-            text = f"starter {starter().segmenter}"
-        labels, _, segmenter = text.partition(" ")
-        one_of(labels, SUPERVISIONS, f"kind of labels in a {where}")
-        row = SUPERVISIONS[labels]
-        if row.is_made or row.needs_masks:
-            raise SettingsError(f"a {where} is {text!r}; allowed: answers, generated or starter, then a network's name")
-        one_of(segmenter, models.SEGMENTERS, f"segmenter in a {where}")
-        axes = {"segmenter": segmenter, "labels": labels, "target": target, "split": split}
+        source = source_of(text)
+        scales = {"scales": json.dumps(source.scales)} if source.scales else {}
+        axes = {"segmenter": source.segmenter, "labels": source.labels, "target": target, "split": split, **scales}
         return self.sibling(Predictions, **axes, flips="four" if self.knobs.flips else "")
 
     def make(self, draft: Draft) -> str:

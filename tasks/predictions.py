@@ -11,8 +11,10 @@ from pipeline.knobs import PredictionsKnobs
 from pipeline.layouts.on_disk import SPLITS
 from pipeline.ops.types import Map, Pixels
 from tasks.classifier import ARCH
-from tasks.core import files
+from tasks.core import files, parameters
+from tasks.core.errors import SettingsError
 from tasks.core.parameters import Choice, name_of
+from tasks.core.settings import Experiment
 from tasks.core.stage import AnyStage
 from tasks.core.workers import Place
 from tasks.edge_maps import EdgeMaps, InputPixels
@@ -38,6 +40,10 @@ class Predictions(ImageStage[PredictionsKnobs]):
     def axes(self) -> dict[str, str]:
         return {"split": self.split, **({"flips": self.flips} if self.flips else {})}
 
+    def significant_knobs(self) -> dict[str, object]:
+        """Not that there are no further scales: what was made before there could be stays valid."""
+        return {name: value for name, value in super().significant_knobs().items() if (name, value) != ("scales", [])}
+
     def segmenter_stage(self) -> Segmenter:
         adds = SUPERVISIONS[self.labels].adds_test_images and self.target != self.dataset
         axes = {"segmenter": self.segmenter, "labels": self.labels, "arch": self.arch}
@@ -59,6 +65,17 @@ class Predictions(ImageStage[PredictionsKnobs]):
 
     def maps(self) -> WholeNumberMaps:
         return WholeNumberMaps(self.entry.folder)
+
+
+def for_new_photos(experiment: Experiment) -> PredictionsKnobs:
+    """Of the settings and the command line; new photos are asked about at their own size."""
+    knobs = experiment.resolve(PredictionsKnobs, parameters.told(Predictions, PredictionsKnobs))
+    if knobs.scale != 1 or knobs.scales:
+        raise SettingsError(
+            f"[Predictions] scale = {knobs.scale:g}, scales = {knobs.scales}; new photos are asked about at their own "
+            'size: add --Predictions-scale 1 --Predictions-scales "[]"'
+        )
+    return knobs
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ def test_a_table_does_not_compare_networks_that_start_elsewhere(tiny: Path) -> N
 
 def test_local_evidence_of_tiles_is_that_of_the_whole_photo() -> None:
     """Each answer sees 21 px, and seams lie 32 px inside their tiles: no answer sees where its tile ends."""
-    whole = PredictionsKnobs("float32", 16, 1.0, 10**6, 128, 64)
+    whole = PredictionsKnobs("float32", 16, 1.0, [], 10**6, 128, 64)
     tiled = dataclasses.replace(whole, max_pixels=1)
     model = built("local_evidence").eval()
     photo = np.random.default_rng(1).integers(0, 256, (192, 256, 3)).astype(np.uint8)

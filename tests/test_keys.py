@@ -67,6 +67,7 @@ OTHER_LISTS = {
     "variants": ["two_classes"],
     "merge_rules": ["mean"],
     "sources": ["starter"],
+    "scales": [2.0],
     "slurm": {"partition": "another"},
     "slurm_networks": {"gres": "gpu:1"},
     "exclude": ["a"],

@@ -159,10 +159,12 @@ def test_a_source_that_is_no_network_without_masks_is_refused(tiny: Path) -> Non
         '["pseudo unet"]': "allowed: answers, generated or starter",
         '["answer unet"]': "there is no kind of labels in a source",
         '["answers unett"]': "there is no segmenter in a source",
+        '["starter at twice"]': 'allowed: after "at" a number from 0.01 to 16',
+        '["starter at 17"]': "'starter at 17'; allowed: after",
     }.items():
         with_sources(tiny, sources)
         with pytest.raises(SettingsError, match=told):
-            MergedLabels(dataset="tiny", split="train").upstream()
+            [stage.key for stage in MergedLabels(dataset="tiny", split="train").predictions().values()]
 
 
 def test_the_second_round_rests_on_a_network_trained_on_merged_labels(tiny: Path) -> None:
@@ -185,6 +187,15 @@ def test_networks_are_asked_about_mirror_images_only_where_somebody_wants_it(tin
     assert asked.predictions(split="train")["starter"].flips == "four"
 
 
+def test_each_source_is_asked_at_the_sizes_that_its_text_names_and_keeps_its_key_without(tiny: Path) -> None:
+    with_sources(tiny, '["starter", "starter at 0.5 2"]')
+    plain, scaled = MergeWeights(dataset="tiny").predictions(split="train").values()
+    assert (plain.knobs.scales, scaled.knobs.scales) == ([], [0.5, 2.0])
+    assert "scales" not in plain.significant_knobs()
+    assert plain.key != scaled.key
+    assert plain.segmenter_stage() is scaled.segmenter_stage()
+
+
 def test_from_starter_to_the_second_round_in_one_command(tiny: Path, luigi_run: Luigi) -> None:
     with_sources(tiny, '["starter", "answers local_evidence"]')
     axes = ("--dataset", "tiny", "--segmenter", "unet", "--labels", "round2")
@@ -196,11 +207,11 @@ def test_from_starter_to_the_second_round_in_one_command(tiny: Path, luigi_run: 
 
 @pytest.mark.slow
 def test_what_each_source_and_each_rule_is_worth_is_a_table(tiny: Path, luigi_run: Luigi) -> None:
-    with_sources(tiny, '["starter", "answers local_evidence"]')
+    with_sources(tiny, '["starter", "answers local_evidence at 1 2"]')
     rules = ("--classifiers", "[]", "--merge-rules", '["answers", "max"]')
     ran(luigi_run("LabelTables", "--dataset", "tiny", *rules, "--Segmenter-rehearsal", "0.0"))
     rows = read_rows(tiny / "outputs" / "tables" / "tiny" / "labels-train" / "merging.csv")
-    ways = ["starter", "answers local_evidence", "merged by answers", "merged by max", "round2"]
+    ways = ["starter", "answers local_evidence at 1 2", "merged by answers", "merged by max", "round2"]
     assert [row["way"] for row in rows] == ways
     assert {row["masks_used"] for row in rows} == {"0"}
     assert all(float(row["images_per_second"]) > 0 for row in rows)

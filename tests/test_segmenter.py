@@ -31,7 +31,7 @@ KNOBS = SegmenterKnobs(
         "schedule": "constant",
     }
 )
-PREDICTIONS = PredictionsKnobs("float32", 8, 1.0, 10**9, 64, 32)
+PREDICTIONS = PredictionsKnobs("float32", 8, 1.0, [], 10**9, 64, 32)
 
 
 class Red(nn.Module):
@@ -221,6 +221,31 @@ def test_a_prediction_at_twice_the_size_comes_back_at_the_size_of_the_image() ->
     answer = predict(Red(), image, replace(PREDICTIONS, scale=2.0), device=CPU)
     assert answer.shape == (5, 7)
     assert (answer == 102).all()
+
+
+class Sized(Red):
+    """Says of every pixel the logit 1 at twice the size, 0 at its own, and 100 at half: surer than anybody can be."""
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        said = {8: 0.0, 16: 1.0, 4: 100.0}[images.shape[-1]]
+        return {"logits": torch.full_like(images[:, :1], said)}
+
+
+def test_at_several_scales_the_mean_is_taken_of_what_is_said_at_each_as_logits() -> None:
+    image = np.zeros((4, 8, 3), np.uint8)
+    asked = {"scale": 2.0, "bits": 16}  # the scales are in its place
+    answer = predict(Sized(), image, replace(PREDICTIONS, **asked, scales=[1.0, 2.0]), device=CPU)
+    assert as_probability(answer).ravel().tolist() == pytest.approx([1 / (1 + np.exp(-0.5))] * 32, abs=1e-5)
+    surest = predict(Sized(), image, replace(PREDICTIONS, **asked, scales=[0.5, 1.0]), device=CPU)
+    assert as_probability(surest).ravel().tolist() == pytest.approx([1 / (1 + 511**-0.5)] * 32, abs=1e-5)
+
+
+def test_one_scale_alone_and_turned_copies_of_it_are_what_they_were() -> None:
+    model, image = network().eval(), np.random.default_rng(5).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+    for flips in (False, True):
+        alone = predict(model, image, replace(PREDICTIONS, scale=0.5), device=CPU, flips=flips)
+        listed = predict(model, image, replace(PREDICTIONS, scales=[0.5]), device=CPU, flips=flips)
+        assert np.array_equal(alone, listed)
 
 
 @pytest.mark.parametrize(("dtype", "top"), [(np.uint8, 255), (np.uint16, 65535)])

@@ -93,7 +93,9 @@ MergeRule = Literal["answers", "mean", "geometric", "product", "max"]
 
 @dataclass(frozen=True)
 class MergeWeightsKnobs:
-    sources: list[str]  # whose maps: "answers lite_unet" is lite_unet trained on answers; "starter" the shipped network
+    # whose maps: "answers lite_unet" is lite_unet trained on answers; "starter" the shipped network; "starter at 1 2.5"
+    # the mean of what it says of the photo at these times its size
+    sources: list[str]
     flips: bool  # whether the networks are also asked about the three mirror images of a photo
     pool_px: Positive  # a patch's score is the mean of so many of its highest logits
 

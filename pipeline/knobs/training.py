@@ -146,11 +146,15 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
         raise ValueError(f"{name} = {error}") from error
 
 
+Scale = Annotated[float, Range(0.01, 16.0)]
+
+
 @dataclass(frozen=True)
 class PredictionsKnobs:
     precision: Precision
     bits: Literal[8, 16]
-    scale: Annotated[float, Range(0.01, 16.0)]  # of the image that the network sees
+    scale: Scale  # of the image that the network sees
+    scales: list[Scale]  # in its place, the mean of what the network says at each
     max_pixels: Positive  # of an image that goes through the network whole; larger ones are tiled
     tile_px: Side
     overlap_px: Count

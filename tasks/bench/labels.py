@@ -22,6 +22,7 @@ from pipeline.knobs import (
 )
 from pipeline.ops.types import Grey, ImageRGB, Mask
 from tasks.core.settings import Experiment
+from tasks.merge_weights import source_of
 from tasks.segmenter import options_of
 
 if TYPE_CHECKING:
@@ -62,18 +63,20 @@ def answers_report(experiment: Experiment, photos: int, device: torch.device) ->
     from pipeline.speed.labels import cpu_seconds_of_answers
 
     images, knobs = demo_images(experiment, photos)[0], experiment.resolve(PredictionsKnobs)
-    asked = [text.split(" ")[-1] for text in experiment.resolve(MergeWeightsKnobs).sources]
+    sources = [source_of(text) for text in experiment.resolve(MergeWeightsKnobs).sources]
     height, width = SIZE_HW
     yield f"labels by answers (recipe {experiment.recipe_name()}), images per CPU second, {width}×{height}, one thread"
-    spent = {}
-    for name in dict.fromkeys([*asked, "local_evidence"]):
+    spent = []
+    for name, scales in [*((source.segmenter, source.scales) for source in sources), ("local_evidence", [])]:
         written = experiment.resolve(SegmenterKnobs)
         options = options_of(name, written.options[name], experiment)
         options = dataclasses.replace(options, **({"encoder": "none"} if hasattr(options, "encoder") else {}))
         model = models.build_segmenter(name, options, pixels=written.pixels).eval()
-        spent[name] = cpu_seconds_of_answers(model, images, knobs, device=device)
-        yield f"{name:<20} {rate(len(images), [spent[name]]):>6.2f}"
-    yield f"{'all that is merged':<20} {rate(len(images), [spent[name] for name in asked]):>6.2f}"
+        at = dataclasses.replace(knobs, scales=scales or knobs.scales)
+        spent.append(cpu_seconds_of_answers(model, images, at, device=device))
+        words = " ".join([name, *(["at"] if scales else []), *(f"{scale:g}" for scale in scales)])
+        yield f"{words:<24} {rate(len(images), spent[-1:]):>6.2f}"
+    yield f"{'all that is merged':<24} {rate(len(images), spent[:-1]):>6.2f}"
 
 
 def threshold_report(experiment: Experiment, photos: int) -> str:

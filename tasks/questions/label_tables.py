@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from tasks.diagnosis import Diagnosis
 from tasks.image_stage import TRAIN
 from tasks.labels import LabelStage, kept
 from tasks.merge_weights import MergeWeights
+from tasks.predictions import Predictions
 from tasks.reports import paper
 from tasks.reports.rows import keys_of
 from tasks.scores import THRESHOLD, Scores
@@ -170,10 +172,14 @@ give_knobs(LabelTables, LabelTablesKnobs)
 def _sources(tables: LabelTables) -> dict[str, Scores]:
     """Of each source of merged labels, how good its map is alone."""
     found = tables.sibling(MergeWeights).predictions(split=tables.split)
-    return {
-        text: tables.sibling(Scores, segmenter=stage.segmenter, labels=stage.labels, split=tables.split)
-        for text, stage in found.items()
-    }
+    return {text: _alone(tables, stage) for text, stage in found.items()}
+
+
+def _alone(tables: LabelTables, stage: Predictions) -> Scores:
+    """Asked at the sizes at which it is asked as a source."""
+    scales = stage.knobs.scales
+    experiment = tables.experiment.varied(f"Predictions.scales={json.dumps(scales)}") if scales else tables.experiment
+    return experiment.task(Scores, segmenter=stage.segmenter, labels=stage.labels, split=tables.split)
 
 
 def speed(stage: Scores) -> float:

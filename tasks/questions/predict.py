@@ -10,7 +10,7 @@ from pathlib import Path
 import luigi
 
 from pipeline.knobs import DatasetKnobs, MeasuringKnobs, PredictionsKnobs, PredictKnobs, TablesKnobs, as_dict
-from tasks.core import child, console, files, parameters
+from tasks.core import child, console, files
 from tasks.core.errors import SettingsError
 from tasks.core.parameters import Choice, give_knobs, given, name_of
 from tasks.core.question import Question
@@ -25,7 +25,7 @@ from tasks.photos.predicting import PredictJob
 from tasks.photos.publishing import REPORT
 from tasks.photos.results import RUN, ResultsFolder, results_folder
 from tasks.photos.running import Run
-from tasks.predictions import Predictions
+from tasks.predictions import for_new_photos
 from tasks.reports.forecast import forecast_lines
 from tasks.segmenter import SEGMENTER, Segmenter
 from tasks.supervision import SUPERVISIONS
@@ -64,7 +64,7 @@ class Predict(Question):
 
     @cached_property
     def predictions(self) -> PredictionsKnobs:
-        return self.experiment.resolve(PredictionsKnobs, parameters.told(Predictions, PredictionsKnobs))
+        return for_new_photos(self.experiment)
 
     @cached_property
     def folder(self) -> PhotoFolder:
@@ -80,6 +80,7 @@ class Predict(Question):
 
     def planned(self) -> Sequence[AnyStage]:
         assert self.folder.photos
+        assert self.predictions  # said before anything is trained, as photos that are not there are
         return self.requires()
 
     def ahead(self) -> list[str]:
@@ -115,7 +116,8 @@ class Predict(Question):
         if Path(name).name != name or name.startswith("."):
             raise SettingsError(f"--name {name!r}; allowed: the name of a folder, without / and not beginning with .")
         shown = {name: value for name, value in as_dict(self.knobs).items() if name not in ("geojson", "coco")}
-        numbers = {"Predict": shown, "Measuring": as_dict(self.measuring), "Predictions": as_dict(self.predictions)}
+        asked = {name: value for name, value in as_dict(self.predictions).items() if name != "scales"}
+        numbers = {"Predict": shown, "Measuring": as_dict(self.measuring), "Predictions": asked}
         return results_folder(
             self.owner(), name, {**network.identity(), "meaning": MEANING, "photos": str(place), "knobs": numbers}
         )
