@@ -90,6 +90,20 @@ def test_names_that_could_belong_to_several_are_told_instead_of_guessed() -> Non
     ]
 
 
+def test_masks_of_one_name_in_two_folders_are_no_rivals_where_one_has_no_prediction() -> None:
+    pairs = paired({name: [name] for name in ("1/a.png", "2/a.png")}, ["1/a.png"])
+    assert (pairs.found, pairs.lonely_masks, pairs.doubts) == ({"1/a.png": "1/a.png"}, ["2/a.png"], [])
+
+
+def test_two_predictions_by_two_names_of_one_mask_are_told_instead_of_one_taken() -> None:
+    pairs = paired({"test_1": ["test_img/1.png", "1-ab.png"]}, ["1-ab.png", "test_img/1.png"])
+    assert pairs.doubts, "either order, whichever is taken"
+    alone = paired({"test_1": ["test_img/1.png", "1-ab.png"]}, ["1-ab.png"])
+    assert (alone.found, alone.doubts) == ({"test_1": "1-ab.png"}, [])
+    stems = paired({"test_1": ["test_img/1.png", "1-ab.png"]}, ["1.png", "1-ab.png"])
+    assert stems.doubts == [] and stems.lonely_predictions == ["1.png"]
+
+
 def test_a_folder_that_holds_both_is_told_apart_by_the_words() -> None:
     assert told_apart(["a_pre.png", "a_lab.png", "b.png"]) == (["a_pre.png"], ["a_lab.png"], ["b.png"])
 

@@ -155,6 +155,14 @@ def test_a_photo_in_a_folder_for_cracks_and_in_one_for_none_is_told() -> None:
     assert str(problem) == "crack/no_crack/1.jpg: lies in a folder for cracks and in one for none; move it"
 
 
+@pytest.mark.parametrize(
+    ("folder", "right"), [("Train", "train"), ("Validation", "val"), ("VAL", "val"), ("testing", "test")]
+)
+def test_a_split_by_another_name_is_told_instead_of_divided_anew(folder: str, right: str) -> None:
+    (problem,) = layouts.classes([f"{folder}/crack/1.jpg"]).problems
+    assert str(problem) == f"{folder}/crack/1.jpg: lies in a folder {folder!r}; rename it to {right!r}"
+
+
 def test_what_a_layout_makes_nothing_of_is_named() -> None:
     paths = ["crack/1.jpg", "crack/notes.txt", "other/2.jpg", "readme.txt", "no_crack/3.gif"]
     assert layouts.classes(paths).unread(paths) == ["crack/notes.txt", "other/2.jpg", "readme.txt"]

@@ -17,6 +17,14 @@ MASK_SUFFIXES = (*_PLAIN_SUFFIXES, ".mat")
 LABEL_WORDS = {"crack": 1, "no_crack": 0, "positive": 1, "negative": 0, "1": 1, "0": 0}
 FOLDER_WORDS = {word: label for word, label in LABEL_WORDS.items() if not word.isdigit()}
 OTHER_PICTURES = (".gif", ".avif", ".jp2", ".dng", ".cr2", ".nef", ".ppm", ".pgm", ".svg", ".pdf")
+# how others call them; a folder of such a name would else be divided anew, without a word
+_SPLIT_WORDS = {
+    **{split: split for split in SPLITS},
+    "training": "train",
+    "valid": "val",
+    "validation": "val",
+    "testing": "test",
+}
 _MASK_FOLDERS = {"masks", "mask", "labels", "gt"}
 _SAFE_STEM_CHARS = 80
 
@@ -187,6 +195,9 @@ def classes(paths: Iterable[str]) -> Found:
             found.problems.append(other_picture(path))
         elif len(labels) > 1:
             found.problems.append(Problem(path, "lies in a folder for cracks and in one for none; move it"))
+        elif misnamed := next((part for part in above if part not in SPLITS and _as_word(part) in _SPLIT_WORDS), ""):
+            right = _SPLIT_WORDS[_as_word(misnamed)]
+            found.problems.append(Problem(path, f"lies in a folder {misnamed!r}; rename it to {right!r}"))
         else:
             split = next((part for part in above if part in SPLITS), "")
             group = str(PurePosixPath(path).with_suffix(""))

@@ -50,7 +50,7 @@ def paired(masks: Mapping[str, Sequence[str]], predictions: Sequence[str]) -> Pa
     pairs.found = {mask: found[mask] for mask in masks if mask in found}
     pairs.lonely_masks = [mask for mask in masks if mask not in found]
     pairs.lonely_predictions = [name for name in predictions if name not in set(found.values())]
-    pairs.doubts += _rivals(masks, pairs)
+    pairs.doubts += _rivals(masks, pairs) + _aliases(masks, pairs)
     return pairs
 
 
@@ -88,14 +88,29 @@ def _bare(path: str) -> str:
 
 
 def _rivals(masks: Mapping[str, Sequence[str]], pairs: Pairs) -> list[str]:
-    """Masks left over although one with the same bare name was taken: perhaps a photo lies among the masks."""
-    of_pairs = {_bare(name): mask for mask in pairs.found for name in masks[mask]}
+    """Masks left over although one beside them with the same bare name was taken: perhaps it is a photo."""
+    of_pairs = {_place(name): mask for mask in pairs.found for name in masks[mask]}
     return [
-        f"{of_pairs[_bare(mask)]} and {mask} may both be the mask of {pairs.found[of_pairs[_bare(mask)]]}; "
+        f"{of_pairs[_place(mask)]} and {mask} may both be the mask of {pairs.found[of_pairs[_place(mask)]]}; "
         "keep masks only in the folder of masks"
         for mask in pairs.lonely_masks
-        if _bare(mask) in of_pairs
+        if _place(mask) in of_pairs
     ][:1]
+
+
+def _aliases(masks: Mapping[str, Sequence[str]], pairs: Pairs) -> list[str]:
+    """Predictions left over that are called by another name of a mask whose prediction was found."""
+    of_masks = {_whole(name): mask for mask in pairs.found for name in masks[mask]}
+    return [
+        f"{pairs.found[of_masks[_whole(name)]]} and {name} may both be the prediction of {of_masks[_whole(name)]}; "
+        "keep one of them"
+        for name in pairs.lonely_predictions
+        if _whole(name) in of_masks
+    ][:1]
+
+
+def _place(path: str) -> tuple[PurePosixPath, str]:
+    return PurePosixPath(path).parent, _bare(path)
 
 
 def _some(names: Sequence[str]) -> str:
