@@ -87,6 +87,7 @@ def test_settings_are_spelt_out_as_a_variant_that_resolves(tiny: Path) -> None:
         (SMALL.replace("dataset =", "dataset"), "not valid TOML"),
         ('metric = "regoin_f1"' + SMALL, "did you mean region_f1"),
         (SMALL.replace('name = "wider"', 'name = "complete"'), "two rows have one name"),
+        (SMALL + "learning_rate = nan\n", "Segmenter.learning_rate = nan in a row; allowed"),
     ],
 )
 def test_a_slip_in_the_file_is_one_sentence(small: Path, text: str, words: str) -> None:

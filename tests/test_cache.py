@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.core import cache, files, locks
+from tasks.core import cache, child, files, locks
 from tasks.core.cache import Draft, Entry
 from tasks.core.errors import StageError
 
@@ -116,6 +116,15 @@ def test_a_full_disk_is_one_sentence_with_what_is_needed_and_what_is_free(tmp_pa
     assert message.startswith("no space left on /some/file: needed about 12.0 MB more, free ")
     assert "run the same command again" in message
     assert "\n" not in message
+
+
+def test_what_the_disk_refuses_a_child_is_a_sentence_and_no_traceback(capfd: pytest.CaptureFixture[str]) -> None:
+    def fill() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/some/file")
+
+    with pytest.raises(StageError, match="no space left on /some/file: free"):
+        child.run_in_child("Judge", fill, time_limit_s=60)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 HOLDER = """

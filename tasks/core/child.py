@@ -13,7 +13,9 @@ import traceback
 import warnings
 from collections.abc import Callable
 
+from tasks.core import cache
 from tasks.core.errors import HairlineError, StageError
+from tasks.core.settings import outputs_folder
 
 _PR_SET_PDEATHSIG = 1
 _HEAVY = ("torch", "torchvision", "cv2", "numba", "pandas")
@@ -69,6 +71,9 @@ def _child(compute: Callable[[], None], writer: int) -> None:
         code = 0
     except HairlineError as error:
         os.write(writer, str(error).encode()[:_PIPE_BYTES])
+        code = _FAILED
+    except OSError as error:  # a full disk, mostly
+        os.write(writer, cache.say_os_error(error, outputs_folder()).encode()[:_PIPE_BYTES])
         code = _FAILED
     except BaseException as error:
         traceback.print_exc()

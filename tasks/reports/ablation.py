@@ -85,4 +85,11 @@ def _row(path: Path, row: object, usual: Line) -> tuple[str, Line]:
 def spelt_out(sections: Mapping[str, Mapping[str, object]]) -> str:
     """Sections of settings as the text of a variant: `Section.key=value;…`."""
     items = [(f"{section}.{key}", value) for section, table in sections.items() for key, value in table.items()]
-    return ";".join(f"{name}={value if isinstance(value, str) else canonical(value)}" for name, value in items)
+    return ";".join(f"{name}={_spelt(name, value)}" for name, value in items)
+
+
+def _spelt(name: str, value: object) -> str:
+    try:
+        return value if isinstance(value, str) else canonical(value)
+    except (TypeError, ValueError):  # nan and inf, dates and times
+        raise SettingsError(f"{name} = {value} in a row; allowed: texts, finite numbers, true and false") from None
