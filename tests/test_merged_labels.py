@@ -196,6 +196,15 @@ def test_each_source_is_asked_at_the_sizes_that_its_text_names_and_keeps_its_key
     assert plain.segmenter_stage() is scaled.segmenter_stage()
 
 
+@pytest.mark.parametrize(
+    ("variant", "scales"), [("", [[], []]), ("thin", [[0.71, 1.41], [1.0, 2.0]]), ("wide", [[0.5, 1.0]] * 2)]
+)
+def test_the_recipe_best_knows_thin_cracks_and_wide_ones(variant: str, scales: list[list[float]]) -> None:
+    sources = MergeWeights(dataset="demo", recipe="best", variant=variant).predictions(split="train").values()
+    assert [(stage.segmenter, stage.labels) for stage in sources] == [("lite_unet", "generated"), ("cgnet", "answers")]
+    assert [stage.knobs.scales for stage in sources] == scales
+
+
 def test_from_starter_to_the_second_round_in_one_command(tiny: Path, luigi_run: Luigi) -> None:
     with_sources(tiny, '["starter", "answers local_evidence"]')
     axes = ("--dataset", "tiny", "--segmenter", "unet", "--labels", "round2")
