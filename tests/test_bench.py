@@ -76,6 +76,21 @@ def test_the_labels_are_timed_stage_by_stage_in_both_precisions(tiny: Path, monk
     assert "of pixels, mean IoU" in lines[4]
 
 
+@pytest.mark.slow
+def test_the_networks_that_answers_teach_are_timed_at_the_sizes_at_which_they_are_asked(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_labels, "SIZE_HW", (64, 96))
+    thin = Experiment(
+        "tiny", "best", 'MergeWeights.sources=["starter", "starter at 0.5 2"];Predictions.precision=float32'
+    )
+    header, *rows = bench_labels.answers_report(thin, 2, torch.device("cpu"))
+    assert header.startswith("labels by answers (recipe best, variant MergeWeights.sources=")
+    rates = {row[:24].strip(): float(row[24:]) for row in rows}
+    assert list(rates) == ["cgnet", "cgnet at 0.5 2", "local_evidence", "all that is merged"]
+    assert rates["all that is merged"] < rates["cgnet at 0.5 2"] < rates["cgnet"]
+
+
 def test_agreement_counts_pixels_and_compares_masks() -> None:
     first, second = np.array([[255, 255, 0, 0]], np.uint8), np.array([[255, 0, 0, 100]], np.uint8)
     assert agreement([first], [second]) == {"same_pixels": 0.75, "mean_iou": 0.5}

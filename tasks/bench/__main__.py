@@ -37,8 +37,10 @@ def main() -> None:
         place = dataclasses.replace(place, threads=1).enter()
         for line in labels.report(experiment, asked.arch, asked.photos, place.torch_device()):
             print(line, flush=True)
-        for line in labels.answers_report(Experiment(asked.dataset, "best"), asked.photos, place.torch_device()):
-            print(line, flush=True)
+        for variant in ("", "thin", "wide"):
+            best = Experiment(asked.dataset, "best", variant)
+            for line in labels.answers_report(best, asked.photos, place.torch_device()):
+                print(line, flush=True)
 
 
 def where(place: Place) -> str:

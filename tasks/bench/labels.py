@@ -65,7 +65,8 @@ def answers_report(experiment: Experiment, photos: int, device: torch.device) ->
     images, knobs = demo_images(experiment, photos)[0], experiment.resolve(PredictionsKnobs)
     sources = [source_of(text) for text in experiment.resolve(MergeWeightsKnobs).sources]
     height, width = SIZE_HW
-    yield f"labels by answers (recipe {experiment.recipe_name()}), images per CPU second, {width}×{height}, one thread"
+    way = f"recipe {experiment.recipe_name()}" + (f", variant {experiment.variant}" if experiment.variant else "")
+    yield f"labels by answers ({way}), images per CPU second, {width}×{height}, one thread"
     spent = []
     for name, scales in [*((source.segmenter, source.scales) for source in sources), ("local_evidence", [])]:
         written = experiment.resolve(SegmenterKnobs)
