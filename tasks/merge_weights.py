@@ -67,7 +67,10 @@ class MergeWeights(Stage[MergeWeightsKnobs]):
         source = source_of(text)
         scales = {"scales": json.dumps(source.scales)} if source.scales else {}
         axes = {"segmenter": source.segmenter, "labels": source.labels, "target": target, "split": split, **scales}
-        return self.sibling(Predictions, **axes, flips="four" if self.knobs.flips else "")
+        stage = self.sibling(Predictions, **axes, flips="four" if self.knobs.flips else "")
+        if source.scales and stage.knobs.scales != source.scales:  # a variant is stronger than what a stage is given
+            raise SettingsError(f"the variant sets Predictions.scales, and the source {text!r} its own; name them once")
+        return stage
 
     def make(self, draft: Draft) -> str:
         from pipeline.maps_to_merge_weights import fitted
