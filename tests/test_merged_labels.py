@@ -195,7 +195,7 @@ def test_each_source_is_asked_at_the_sizes_that_its_text_names_and_keeps_its_key
     assert plain.key != scaled.key
     assert plain.segmenter_stage() is scaled.segmenter_stage()
     both = MergeWeights(dataset="tiny", variant="Predictions.scales=[2.0]")
-    with pytest.raises(SettingsError, match="the source 'starter at 0.5 2' its own; name them once"):
+    with pytest.raises(SettingsError, match=r"the source 'starter at 0\.5 2' its own; name them once"):
         both.predictions(split="train")
 
 
