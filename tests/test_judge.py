@@ -93,6 +93,8 @@ def test_names_that_could_belong_to_several_are_told_instead_of_guessed() -> Non
 def test_masks_of_one_name_in_two_folders_are_no_rivals_where_one_has_no_prediction() -> None:
     pairs = paired({name: [name] for name in ("1/a.png", "2/a.png")}, ["1/a.png"])
     assert (pairs.found, pairs.lonely_masks, pairs.doubts) == ({"1/a.png": "1/a.png"}, ["2/a.png"], [])
+    photo = paired({name: [name] for name in ("images/a.jpg", "masks/a_mask.png")}, ["a.png"])
+    assert photo.doubts, "a photo in a folder beside that of the masks"
 
 
 def test_two_predictions_by_two_names_of_one_mask_are_told_instead_of_one_taken() -> None:

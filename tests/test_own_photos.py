@@ -246,6 +246,8 @@ def test_a_photo_of_its_own_is_one_command_as_well(tiny: Path, luigi_run: Luigi)
         (["--images", "{photos}", "--labels", "full"], "give --dataset too"),
         (["--images", "{photos}", "--mm-per-px", "-1"], "--Predict-mm-per-px"),
         (["--images", "{photos}", "--dataset", "brigde"], "there is no dataset 'brigde'"),
+        (["--images", "{photos}", "--Predictions-scale", "2"], "new photos are asked about at their own size"),
+        (["--images", "{photos}", "--Predictions-scales", "[1, 2]"], "new photos are asked about at their own size"),
         ([], "Predict needs --images"),
     ],
 )

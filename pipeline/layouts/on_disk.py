@@ -18,13 +18,8 @@ LABEL_WORDS = {"crack": 1, "no_crack": 0, "positive": 1, "negative": 0, "1": 1, 
 FOLDER_WORDS = {word: label for word, label in LABEL_WORDS.items() if not word.isdigit()}
 OTHER_PICTURES = (".gif", ".avif", ".jp2", ".dng", ".cr2", ".nef", ".ppm", ".pgm", ".svg", ".pdf")
 # how others call them; a folder of such a name would else be divided anew, without a word
-_SPLIT_WORDS = {
-    **{split: split for split in SPLITS},
-    "training": "train",
-    "valid": "val",
-    "validation": "val",
-    "testing": "test",
-}
+_OTHER_WORDS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+_SPLIT_WORDS = dict(zip(SPLITS, SPLITS, strict=True)) | _OTHER_WORDS
 _MASK_FOLDERS = {"masks", "mask", "labels", "gt"}
 _SAFE_STEM_CHARS = 80
 

@@ -88,29 +88,30 @@ def _bare(path: str) -> str:
 
 
 def _rivals(masks: Mapping[str, Sequence[str]], pairs: Pairs) -> list[str]:
-    """Masks left over although one beside them with the same bare name was taken: perhaps it is a photo."""
-    of_pairs = {_place(name): mask for mask in pairs.found for name in masks[mask]}
+    """Masks left over although one with the same bare name was taken: perhaps a photo lies among the masks. Those of
+    one name in two folders are none, where the prediction lies in the one folder."""
     return [
-        f"{of_pairs[_place(mask)]} and {mask} may both be the mask of {pairs.found[of_pairs[_place(mask)]]}; "
-        "keep masks only in the folder of masks"
-        for mask in pairs.lonely_masks
-        if _place(mask) in of_pairs
+        f"{taken} and {mask} may both be the mask of {prediction}; keep masks only in the folder of masks"
+        for taken, prediction, mask in _twins(pairs.lonely_masks, masks, pairs, _bare)
+        if _stem(taken) != _stem(mask) or _whole(taken) != _whole(prediction)
     ][:1]
 
 
 def _aliases(masks: Mapping[str, Sequence[str]], pairs: Pairs) -> list[str]:
     """Predictions left over that are called by another name of a mask whose prediction was found."""
-    of_masks = {_whole(name): mask for mask in pairs.found for name in masks[mask]}
     return [
-        f"{pairs.found[of_masks[_whole(name)]]} and {name} may both be the prediction of {of_masks[_whole(name)]}; "
-        "keep one of them"
-        for name in pairs.lonely_predictions
-        if _whole(name) in of_masks
+        f"{prediction} and {name} may both be the prediction of {taken}; keep one of them"
+        for taken, prediction, name in _twins(pairs.lonely_predictions, masks, pairs, _whole)
     ][:1]
 
 
-def _place(path: str) -> tuple[PurePosixPath, str]:
-    return PurePosixPath(path).parent, _bare(path)
+def _twins(
+    left: Sequence[str], masks: Mapping[str, Sequence[str]], pairs: Pairs, level: Callable[[str], str]
+) -> list[tuple[str, str, str]]:
+    """A mask, its prediction, and what was left over although it is called as the mask is."""
+    taken = {level(name): mask for mask in pairs.found for name in masks[mask]}
+    found = [(taken[level(each)], each) for each in left if level(each) in taken]
+    return [(mask, pairs.found[mask], each) for mask, each in found]
 
 
 def _some(names: Sequence[str]) -> str:
